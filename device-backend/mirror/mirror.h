@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A mirror makes the host's address space appear in the engine. Three implementations stand behind this table: hmm (kernel
+ * module), uffd (userfaultfd) and shared (one page table for both). Nothing above knows which one runs; what differs is
+ * visible only in .faults and in counters.
+ *
+ * The first group of operations starts and ends an engine; the second, present when .faults is true, is what the pager
+ * decides with: it reads batches of device faults and answers each with map, migrate or fail.
+ *
+ * Does not decide policy (pager/), does not know what a command is (engine/).
+ */
+#ifndef MCL_MIRROR_H
+#define MCL_MIRROR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "mirror/window.h"
+#include "support/log.h"
+
+struct mcl_mirror; /* each implementation embeds struct mcl_mirror_base first */
+
+struct mcl_mirror_params {
+	const struct mcl_window *window; /* outlives the mirror */
+	uint64_t engine_entry; /* address in the window of the engine's entry point, void entry(void) */
+	uint64_t engine_stack; /* top of the stack it starts on, 16-byte aligned */
+	const void *engine_elf; /* the engine's executable, for mirrors that exec it */
+	size_t engine_elf_size;
+	uint64_t vram_size; /* bytes; 0 where nothing migrates */
+};
+
+/* How the engine touched the address. */
+enum mcl_access {
+	MCL_ACCESS_READ = 0,
+	MCL_ACCESS_WRITE = 1,
+};
+
+/* One device fault, as read from the fault buffer. */
+struct mcl_fault {
+	uint64_t address; /* page aligned if the mirror cannot tell better */
+	enum mcl_access access;
+	uint32_t unit; /* compute unit, or UINT32_MAX if unknown */
+	uint64_t cookie; /* the mirror's own */
+};
+
+enum mcl_residency {
+	MCL_RES_NONE, /* not mapped on the device */
+	MCL_RES_SYSTEM, /* system RAM, mapped in place on the device */
+	MCL_RES_VRAM,
+	MCL_RES_BOTH, /* read-only copy on the device, original in system RAM */
+};
+
+/* Something the host did that changes what the pager believes. */
+enum mcl_mirror_event_type {
+	MCL_MEV_DEVICE_FAULT,
+	MCL_MEV_CPU_FAULT, /* pages came back from VRAM because the host touched them (already served) */
+	MCL_MEV_UNMAP, /* munmap, mremap source, MADV_DONTNEED, MADV_FREE ...: range is gone (already served) */
+};
+
+struct mcl_mirror_event {
+	enum mcl_mirror_event_type type;
+	struct mcl_fault fault; /* DEVICE_FAULT */
+	uint64_t start, size; /* CPU_FAULT, UNMAP: the range, page aligned */
+	uint64_t ns; /* time the mirror spent on serving it */
+};
+
+struct mcl_mirror_ops {
+	const char *name; /* "shared", "uffd", "hmm" */
+	bool faults; /* device faults, residency and migration exist; the second group is required */
+
+	/*
+	 * Whether this mirror can run here, found without side effects. Any thread, no lock. Returns 0 or -errno with
+	 * reason and remedy in @why.
+	 */
+	int (*probe)(struct mcl_reason *why);
+
+	/* Make one; nothing runs yet. Undone by destroy(). */
+	int (*create)(const struct mcl_mirror_params *params, struct mcl_mirror **out, struct mcl_reason *why);
+
+	/*
+	 * Start the engine process. Called once, on a thread that lives as long as the engine (PR_SET_PDEATHSIG fires with
+	 * its creator). On success the child's pid; the caller reaps it with waitpid(pid, ..., __WALL).
+	 */
+	int (*start)(struct mcl_mirror *m, pid_t *pid, struct mcl_reason *why);
+
+	/*
+	 * The engine is dead and reaped. All host memory must be plain, complete host memory again when this returns:
+	 * pages in VRAM come home, faulting host threads are released. Required if .faults, else NULL.
+	 */
+	void (*engine_gone)(struct mcl_mirror *m);
+
+	/* After engine_gone(). Frees everything. */
+	void (*destroy)(struct mcl_mirror *m);
+
+	/* Memory for clSVMAlloc and cl_mem: page-aligned, zeroed, valid on both sides. NULL and errno on failure. */
+	void *(*alloc)(struct mcl_mirror *m, size_t size);
+	void (*free)(struct mcl_mirror *m, void *ptr, size_t size);
+
+	/* ---- second group: .faults only. Called by the pager's thread unless said otherwise. ---- */
+
+	/* Readable when next_events() would return something. */
+	int (*event_fd)(struct mcl_mirror *m);
+
+	/* Read up to @max events without blocking. Returns how many, or -errno. */
+	int (*next_events)(struct mcl_mirror *m, struct mcl_mirror_event *events, unsigned int max);
+
+	/*
+	 * Make [start, start+size) (page aligned) present on the device in place, shared with the host, and replay its
+	 * faults. Returns the number of pages mapped, or -errno: -EFAULT: the host has no such mapping or not that right.
+	 */
+	long (*map)(struct mcl_mirror *m, uint64_t start, uint64_t size, enum mcl_access access);
+
+	/*
+	 * Move pages of the range to VRAM, and replay. Best effort: pages that cannot move (pinned, shared ...) stay; the
+	 * faulting one is then mapped in place by the caller. Returns pages moved, or -errno.
+	 */
+	long (*migrate)(struct mcl_mirror *m, uint64_t start, uint64_t size);
+
+	/* Bring pages of the range home. Any thread. Returns pages moved, or -errno. */
+	long (*evict)(struct mcl_mirror *m, uint64_t start, uint64_t size);
+
+	/* There is nothing at this address: the access fails for good and the engine aborts that kernel. */
+	void (*fail)(struct mcl_mirror *m, const struct mcl_fault *fault);
+
+	/* Where the page at @address is. Any thread. */
+	enum mcl_residency (*residency)(struct mcl_mirror *m, uint64_t address);
+};
+
+struct mcl_mirror_base {
+	const struct mcl_mirror_ops *ops;
+};
+
+extern const struct mcl_mirror_ops mcl_mirror_shared;
+extern const struct mcl_mirror_ops mcl_mirror_uffd;
+
+/*
+ * The mirror that MIRRORCL_MIRROR asks for; `auto` is hmm when its device is there, else shared. Returns NULL with the
+ * reason and remedy when the asked one is unknown or cannot run here.
+ */
+const struct mcl_mirror_ops *mcl_mirror_choose(struct mcl_reason *why);
+
+/* Every implementation that is compiled in, for `mirrorcl doctor`; NULL terminated. */
+extern const struct mcl_mirror_ops *const mcl_mirrors[];
+
+#endif
