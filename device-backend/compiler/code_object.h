@@ -60,7 +60,7 @@ struct mcl_co_header {
 struct mcl_co_kernel {
 	uint32_t name, attributes; /* strings */
 	uint32_t first_arg, arg_count;
-	uint32_t first_local, local_count; /* automatic __local variables: entries of the locals table (uint64_t bytes) */
+	uint32_t first_local, local_count; /* automatic __local variables: entries (uint64_t bytes) of the locals table */
 	uint32_t first_variant, variant_count; /* the generic one first */
 	uint32_t reqd_local_size[3]; /* reqd_work_group_size, or zeros */
 	uint32_t vec_hint; /* string: vec_type_hint, or empty */
@@ -70,11 +70,15 @@ struct mcl_co_kernel {
 };
 
 enum mcl_co_variant_flags {
-	MCL_CO_ANY_LOCAL_SIZE = 1, /* generic: reads the local size from the context */
-	MCL_CO_ZERO_OFFSET = 2, /* only for a global offset of zero */
-	MCL_CO_SMALL_GRID = 4, /* only for grids whose sizes are below MCL_CO_SMALL_GRID_LIMIT */
+	MCL_CO_ANY_LOCAL_SIZE = 1, /* generic: reads the local size from the context; .local_size is zero */
+	MCL_CO_ZERO_OFFSET = 2, /* only for a global offset of zero in every dimension */
+	MCL_CO_SMALL_GRID = 4, /* only if offset + global size < MCL_CO_SMALL_GRID_LIMIT in every dimension */
 };
 
+/*
+ * In work-items: POCL's grid_width_specialization_limit, with which it compares the largest num_groups[d] * local_size[d];
+ * the compiler may then assume that global ids fit 16 bits.
+ */
 #define MCL_CO_SMALL_GRID_LIMIT 0xffff
 
 struct mcl_co_variant {
@@ -157,7 +161,6 @@ struct mcl_code_object {
 	const uint8_t *data;
 	/* private */
 	_Atomic uint32_t refs;
-	void *mapping; /* not NULL: munmap instead of free */
 };
 
 /*
@@ -166,7 +169,10 @@ struct mcl_code_object {
  */
 int mcl_code_object_parse(const void *bytes, size_t size, struct mcl_code_object **out, struct mcl_reason *why);
 
-/* The same for a file, which is mapped instead of copied. Also returns -errno of open, fstat, mmap. */
+/*
+ * The same for a file. It is read, not mapped: a mapped file that someone truncates would kill the process with SIGBUS.
+ * Also returns -errno of open, fstat, read.
+ */
 int mcl_code_object_open(const char *path, struct mcl_code_object **out, struct mcl_reason *why);
 
 struct mcl_code_object *mcl_code_object_get(struct mcl_code_object *co);
