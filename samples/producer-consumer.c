@@ -13,7 +13,7 @@
 #include "common.h"
 #include "producer-consumer.cl.h"
 
-enum { JOBS = 20000, SLOTS = 64, MAX_WORKERS = 4 };
+enum { JOBS = 10000, SLOTS = 64, MAX_WORKERS = 4 };
 
 struct job {
 	cl_ulong number;
