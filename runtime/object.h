@@ -2,6 +2,9 @@
 /*
  * What all OpenCL objects share: the dispatch pointer that the loader reads, a type tag that detects wrong and dead
  * handles, and a reference count. Owns no list of objects.
+ *
+ * Locks: none; every function here may be called from any thread. The creator initialises an object before anyone else
+ * sees it.
  */
 #ifndef MCL_OBJECT_H
 #define MCL_OBJECT_H
@@ -32,22 +35,42 @@ enum mcl_type {
  */
 struct mcl_object {
 	const cl_icd_dispatch *dispatch; /* must be first: the ICD ABI */
+	void *disp_data; /* must be second: the loader's own table under cl_khr_icd 2.0; unused by 1.x loaders */
 	_Atomic uint32_t type; /* enum mcl_type */
 	_Atomic uint32_t app_refs;
 	_Atomic uint32_t refs; /* the application's references together count as one */
-	void (*destroy)(struct mcl_object *obj); /* called once with refs == 0; frees the memory */
+	/* Called once with refs == 0, the tag already MCL_TYPE_DEAD; ends with mcl_object_free(). NULL: static object. */
+	void (*destroy)(struct mcl_object *obj);
 };
 
 extern const cl_icd_dispatch mcl_dispatch; /* icd/dispatch.c */
 
+/* What new objects carry as .disp_data; set by the loader through clIcdSetPlatformDispatchDataKHR(). */
+extern void *_Atomic mcl_disp_data;
+
 /* Both counts one: the creator's application reference. */
 void mcl_object_init(struct mcl_object *obj, enum mcl_type type, void (*destroy)(struct mcl_object *obj));
-/* Is @handle (any pointer, NULL too) a live object of @type, as far as that can be told without a registry? */
+
+/*
+ * Is @handle (any pointer, NULL too) a live object of @type, as far as that can be told without a registry? Memory that
+ * cannot be an object (NULL, misaligned, the first page) is never read.
+ */
 bool mcl_object_valid(const void *handle, enum mcl_type type);
+
+/* The application's references. Releasing the last one drops the runtime reference that they all hold together. */
 void mcl_object_retain_app(struct mcl_object *obj);
 void mcl_object_release_app(struct mcl_object *obj);
-void mcl_object_get(struct mcl_object *obj); /* the runtime's own reference */
+cl_uint mcl_object_app_refs(struct mcl_object *obj); /* for CL_..._REFERENCE_COUNT */
+
+/* The runtime's own references: they keep the memory and the contents, not the handle. */
+void mcl_object_get(struct mcl_object *obj);
 void mcl_object_put(struct mcl_object *obj);
+
+/*
+ * The last act of a destroy function, instead of free(): the memory (from malloc) is kept readable for a while, so that a
+ * late use of the handle still finds a dispatch table and a dead tag, and gets an error instead of a crash in the loader.
+ */
+void mcl_object_free(struct mcl_object *obj);
 
 /*
  * Report an OpenCL error: logs "<function>: <text> (CL_NAME)" when MIRRORCL_DEBUG asks, returns @code.
@@ -55,7 +78,14 @@ void mcl_object_put(struct mcl_object *obj);
  */
 cl_int mcl_cl_error(const char *function, cl_int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 #define MCL_ERR(code, ...) mcl_cl_error(__func__, code, __VA_ARGS__)
-const char *mcl_cl_error_name(cl_int code); /* "CL_INVALID_VALUE" */
+const char *mcl_cl_error_name(cl_int code); /* "CL_INVALID_VALUE"; "unknown error" for codes that are none */
+
+/* For functions that return an object: store @code if the application asked for it. */
+static inline void mcl_errcode(cl_int *errcode_ret, cl_int code)
+{
+	if (errcode_ret)
+		*errcode_ret = code;
+}
 
 /*
  * The body of every clGet*Info: copy @size bytes at @value into the application's buffer under the rules of the
@@ -63,5 +93,10 @@ const char *mcl_cl_error_name(cl_int code); /* "CL_INVALID_VALUE" */
  */
 cl_int mcl_info(const char *function, const void *value, size_t size, size_t param_value_size, void *param_value,
 		size_t *param_value_size_ret);
+
+/* The same with @function and the three parameters as every clGet*Info calls them. */
+#define MCL_INFO(ptr, size) mcl_info(__func__, ptr, size, param_value_size, param_value, param_value_size_ret)
+#define MCL_INFO_STRING(text) MCL_INFO(text, strlen(text) + 1)
+#define MCL_INFO_VALUE(type, value) MCL_INFO(&(type){ value }, sizeof(type))
 
 #endif
