@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The command rings: plain memory in the window through which the host hands packets to the engine. This header is the
+ * contract between engine/ (freestanding) and engine/host/; it knows neither mirrors nor OpenCL.
+ *
+ * A ring has MCL_RING_SLOTS packets. Sequence numbers only grow; packet s lies in slot s % MCL_RING_SLOTS. The host
+ * writes a packet and moves .tail; the engine completes packets in any order and moves .head over the completed prefix.
+ * A slot is written again only when its packet is complete, retired by its owner, and behind .head.
+ *
+ * Claiming. A packet is a number of groups (of work-items, of rows to copy ...). A compute unit takes [n, n + chunk) by
+ * compare-and-swap on .cursor, whose upper bits are a tag made of the sequence number. Before the host rewrites a slot it
+ * sets the cursor to MCL_CURSOR_INVALID, and a finished packet's cursor stands at its end, so a unit with a stale view of
+ * the slot can never claim from its successor. Groups are therefore claimed in increasing order, each once. Whoever makes
+ * .done reach .total completes the packet.
+ *
+ * Order. A unit looks at a ring's packets from .head on. It passes packets whose groups are all claimed, and stops at
+ * a packet with MCL_PKT_BARRIER that is not at .head: everything before it must complete first.
+ *
+ * Who wakes whom. All of the following use sequentially consistent accesses (Dekker's pattern: each side first writes,
+ * then reads what the other writes, so at least one of them sees the other).
+ *
+ *  - Idle unit: e = bell.epoch; look for work; none: .sleepers++; futex wait while bell.epoch == e; .sleepers--.
+ *    One idle unit at a time holds .spinner and polls bell.epoch for a while before that.
+ *  - Host, after moving .tail: if the packet is a barrier and .head has not reached it, nothing: the unit that completes
+ *    its last predecessor moves .head and then reads .tail, so it finds the packet. Otherwise bell.epoch++, and futex
+ *    wake for as many sleepers as there are groups (one less if somebody spins).
+ *  - Unit that completes a packet: moves .head, and if the next packet has more groups than it can run itself, rings the
+ *    bell as the host does.
+ *  - Unit that claimed something while others sleep: looks whether there is more to claim anywhere and if so rings for
+ *    one sleeper. So one waking is enough to get, in the end, as many as there is work for.
+ *  - Host waiting for a packet: e = .done_epoch; .waiters++; packet complete? if not, futex wait while .done_epoch == e;
+ *    .waiters--. Completing unit: state |= COMPLETE; if .waiters: .done_epoch++, futex wake all.
+ *  - Notification: NOTIFY and COMPLETE are bits of one word, set by atomic or: exactly one side sees both.
+ */
+#ifndef MCL_COMMAND_RING_H
+#define MCL_COMMAND_RING_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "engine/wg_abi.h"
+
+#define MCL_RINGS 256
+#define MCL_RING_SLOTS 256u
+
+#define MCL_PACKET_INLINE 640 /* bytes of argument block inside a packet */
+
+/* Cursor: 24 bits of the sequence number, 40 bits of the next group. */
+#define MCL_CURSOR_GROUP_BITS 40
+#define MCL_CURSOR_MAX_GROUPS ((1ull << MCL_CURSOR_GROUP_BITS) - 1)
+#define MCL_CURSOR_TAG(seq) ((uint64_t)(seq) << MCL_CURSOR_GROUP_BITS)
+#define MCL_CURSOR_GROUP(cursor) ((cursor) & MCL_CURSOR_MAX_GROUPS)
+#define MCL_CURSOR_INVALID MCL_CURSOR_MAX_GROUPS /* past the end of every packet */
+
+enum mcl_packet_op {
+	MCL_OP_NOP,
+	MCL_OP_KERNEL,
+	MCL_OP_COPY,
+	MCL_OP_FILL,
+	MCL_OP_PROTECT, /* change the protection of a part of the window's code area in the engine */
+};
+
+enum {
+	MCL_PKT_BARRIER = 1,
+};
+
+/* Bits of mcl_packet.state. */
+enum {
+	MCL_PKT_COMPLETE = 1,
+	MCL_PKT_NOTIFY = 2,
+};
+
+/* A __local argument or automatic variable: entry .index of the argument table gets .size bytes of local memory. */
+struct mcl_local_block {
+	uint64_t index;
+	uint64_t size;
+};
+
+struct mcl_packet_kernel {
+	uint64_t entry; /* mcl_wg_function in the window */
+	uint64_t args; /* address of .arg_count addresses, as wg_abi.h says; entries of local blocks are zero */
+	uint64_t locals; /* address of .local_count struct mcl_local_block */
+	uint32_t arg_count, local_count;
+	struct mcl_wg_context context; /* the printf fields are filled in by each unit */
+};
+
+/* A box copy; each group copies .rows_per_group rows of .row_bytes, or if .linear_bytes is not 0 a piece of one row. */
+struct mcl_packet_copy {
+	uint64_t dst, src;
+	uint64_t row_bytes, rows, slices; /* rows of a slice */
+	uint64_t dst_row, dst_slice, src_row, src_slice; /* strides, bytes */
+	uint64_t linear_bytes; /* not 0: one run of that many bytes, in pieces of MCL_COPY_PIECE */
+	uint64_t rows_per_group;
+};
+
+#define MCL_COPY_PIECE (1ull << 20)
+
+/* Pieces of MCL_COPY_PIECE bytes; the pattern is repeated to fill 128 bytes. */
+struct mcl_packet_fill {
+	uint64_t dst, size;
+	uint8_t pattern[128];
+};
+
+struct mcl_packet_protect {
+	uint64_t address, size;
+	uint32_t prot; /* PROT_* */
+};
+
+struct mcl_packet {
+	/* claimed here */
+	_Atomic uint64_t cursor __attribute__((aligned(64)));
+	/* counted and published here */
+	_Atomic uint64_t done __attribute__((aligned(64)));
+	_Atomic uint32_t state;
+	_Atomic int32_t status; /* enum mcl_status; not 0 stops further groups */
+	_Atomic uint64_t start, end; /* engine clock; 0 until it happened */
+	/* constant while the packet is in flight */
+	uint64_t total __attribute__((aligned(64))); /* groups */
+	uint32_t op, flags;
+	union {
+		struct mcl_packet_kernel kernel;
+		struct mcl_packet_copy copy;
+		struct mcl_packet_fill fill;
+		struct mcl_packet_protect protect;
+	};
+	uint8_t inline_args[MCL_PACKET_INLINE] __attribute__((aligned(128)));
+};
+
+struct mcl_command_ring {
+	_Atomic uint64_t tail __attribute__((aligned(64))); /* host: next sequence number to submit */
+	_Atomic uint64_t head __attribute__((aligned(64))); /* engine: oldest packet that is not complete */
+	_Atomic uint32_t done_epoch __attribute__((aligned(64))); /* futex of waiting host threads */
+	_Atomic uint32_t waiters;
+	struct mcl_packet slots[MCL_RING_SLOTS] __attribute__((aligned(4096)));
+};
+
+_Static_assert(sizeof(struct mcl_packet) == 1024, "slots are 1 KiB");
+
+#endif

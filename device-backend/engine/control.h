@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control block: the memory at window.layout.control_offset that host and engine share. Plain layout, no pointers
+ * except addresses in the window, which are the same on both sides.
+ *
+ *   struct mcl_engine_control | struct mcl_cu[cu_count] | struct mcl_command_ring[MCL_RINGS]
+ *
+ * Boot. The engine's ELF has two entries. The host copies the image into the window and relocates it for the window's
+ * base (engine/host/image.c); the `shared` mirror starts a child right at mcl_engine_image.entry there. A mirror that
+ * needs a process with an address space of its own execs the same ELF; its _start (start.S, boot_exec.c) takes three arguments in
+ * hexadecimal, argv[1..3]: the window's base, its total size and the number of a descriptor of its memfd, maps the window as
+ * .maps says, jumps to mcl_engine_image.entry in it, unmaps everything else, closes that descriptor and calls
+ * mcl_boot_uffd(), which belongs to that mirror.
+ */
+#ifndef MCL_CONTROL_H
+#define MCL_CONTROL_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "engine/command_ring.h"
+
+#define MCL_CONTROL_MAGIC 0x6c7274634c434d01ull
+#define MCL_MAX_CUS 1024
+
+/* ---- image ---- */
+
+/*
+ * Section ".mcl_image" of the engine's ELF: where things are. Relocated with the image, so that in the window these are
+ * window addresses. The host fills in .control before the engine starts.
+ */
+struct mcl_engine_image {
+	uint64_t magic; /* MCL_CONTROL_MAGIC */
+	uint64_t control; /* struct mcl_engine_control */
+	uint64_t entry; /* void entry(void), on the first unit's stack */
+	uint64_t sym_memcpy, sym_memset, sym_memmove, sym_snprintf, sym_write; /* what kernels call */
+};
+
+/* ---- boot ---- */
+
+enum mcl_boot_kind {
+	MCL_BOOT_SHARED, /* clone(CLONE_VM) of the host */
+	MCL_BOOT_EXEC, /* a process of its own: mcl_boot_uffd() runs after the window is all that is mapped */
+};
+
+/* Parts of the window that are not plain PROT_READ|PROT_WRITE. */
+struct mcl_engine_map {
+	uint64_t offset, size;
+	uint32_t prot, reserved;
+};
+
+#define MCL_BOOT_MAPS 16
+#define MCL_BOOT_FDS 8
+#define MCL_BOOT_RANGES 16
+
+/* What a mirror's start() tells its own boot code; meaning is the mirror's. Set before the engine starts. */
+struct mcl_engine_boot {
+	uint32_t kind; /* enum mcl_boot_kind */
+	uint32_t fd_count, range_count;
+	int32_t fds[MCL_BOOT_FDS];
+	struct {
+		uint64_t start, size, arg;
+	} ranges[MCL_BOOT_RANGES];
+	uint64_t params[8];
+	_Atomic uint64_t results[8]; /* engine to host, before .ready */
+};
+
+/* ---- compute units ---- */
+
+enum mcl_hostcall_op {
+	MCL_CALL_WRITE = 1, /* .size bytes of .data to descriptor .fd */
+	MCL_CALL_FORMAT, /* .data is a printf format of one double, .value; answer in .data */
+	MCL_CALL_FAULT, /* report .fault of this unit to the user */
+};
+
+enum mcl_hostcall_state {
+	MCL_CALL_IDLE,
+	MCL_CALL_POSTED, /* by the unit; futex */
+	MCL_CALL_DONE, /* by the host's service thread */
+};
+
+#define MCL_CALL_DATA 16384
+
+struct mcl_hostcall {
+	_Atomic uint32_t state;
+	uint32_t op;
+	int32_t fd;
+	uint32_t size; /* bytes in .data; FORMAT: in the capacity, out the bytes */
+	int64_t result;
+	double value;
+	char data[MCL_CALL_DATA];
+};
+
+/* What a kernel did wrong. */
+struct mcl_cu_fault {
+	int32_t signo, code; /* si_code */
+	uint32_t trap; /* processor exception: 14 page fault, 13 general protection ... */
+	uint32_t error; /* page-fault error code: 2 write, 16 instruction fetch */
+	uint64_t address, pc, sp;
+	uint32_t ring, stack_overflow;
+	uint64_t seq, group; /* packet, linear group number */
+};
+
+/* Where the unit goes on when what it runs is aborted; layout known to guard.S. */
+struct mcl_guard {
+	uint64_t sp;
+	uint64_t armed;
+};
+
+/* One compute unit: a thread of the engine. Counters are written by the unit alone. */
+struct mcl_cu {
+	struct mcl_guard guard;
+	uint32_t index;
+	_Atomic uint32_t tid;
+	_Atomic uint64_t packet; /* what it runs: MCL_CU_PACKET(ring, seq), or MCL_CU_NONE */
+	_Atomic uint64_t group; /* linear number of the group it runs */
+	_Atomic uint32_t in_call; /* waits for the host: an abort is taken afterwards */
+	uint32_t next_ring; /* where it looks first */
+	_Atomic uint64_t kernels, groups, aborts;
+	/* its memory, all in the window */
+	uint64_t stack_low, stack_top; /* bytes below stack_low are the guard */
+	uint64_t guard_low;
+	uint64_t signal_stack, local_memory, args, printf_buffer;
+	uint32_t printf_position, reserved;
+	struct mcl_cu_fault fault;
+	struct mcl_hostcall call;
+} __attribute__((aligned(4096)));
+
+#define MCL_CU_NONE UINT64_MAX
+#define MCL_CU_PACKET(ring, seq) ((uint64_t)(ring) << 48 | ((seq) & ((1ull << 48) - 1)))
+
+/* Parts of a unit's piece of the stacks area, from low to high addresses. */
+#define MCL_CU_STACK_SIZE (8ull << 20)
+#define MCL_CU_SIGNAL_STACK_SIZE (64ull << 10)
+#define MCL_CU_LOCAL_SIZE (1ull << 20) /* twice what the device promises: blocks are rounded up */
+#define MCL_CU_MAX_ARGS 8192u /* arguments and automatic locals */
+#define MCL_CU_ARGS_SIZE (2ull * 8 * MCL_CU_MAX_ARGS)
+#define MCL_CU_PRINTF_SIZE (1ull << 20)
+#define MCL_CU_REST_SIZE                                                                                               \
+	(MCL_CU_STACK_SIZE + MCL_CU_SIGNAL_STACK_SIZE + MCL_CU_LOCAL_SIZE + MCL_CU_ARGS_SIZE + MCL_CU_PRINTF_SIZE)
+
+/* ---- the block ---- */
+
+struct mcl_engine_control {
+	uint64_t magic;
+	/* set by the host before the engine starts, constant */
+	uint64_t window_base, window_size;
+	uint64_t cus; /* address of struct mcl_cu[cu_count] */
+	uint64_t rings; /* address of struct mcl_command_ring[MCL_RINGS] */
+	uint64_t stacks; /* address of the stacks area */
+	uint64_t cu_stride; /* bytes of the stacks area for each unit: guard + MCL_CU_REST_SIZE */
+	uint64_t spin_ticks; /* how long an idle unit polls */
+	uint64_t slice_ticks; /* how long a unit stays with one packet while others wait */
+	uint32_t cu_count;
+	uint32_t use_tsc; /* engine clock is the TSC, else CLOCK_MONOTONIC in ns */
+	int32_t host_pid; /* the engine ends if its parent is another */
+	uint32_t map_count;
+	struct mcl_engine_map maps[MCL_BOOT_MAPS];
+	struct mcl_engine_boot boot;
+
+	/* boot: 0 until the units run, then 1; or a negative errno just before the engine gives up. Futex. */
+	_Atomic int32_t ready __attribute__((aligned(64)));
+	_Atomic int32_t engine_pid;
+
+	/* host -> engine */
+	struct {
+		_Atomic uint32_t epoch __attribute__((aligned(64)));
+		_Atomic uint32_t sleepers __attribute__((aligned(64)));
+		_Atomic uint32_t spinner; /* 1 + index of the unit that polls, or 0 */
+	} bell;
+
+	/* engine -> the host's service thread: it waits for .epoch to change; the flags say why */
+	struct {
+		_Atomic uint32_t epoch __attribute__((aligned(64)));
+		_Atomic uint32_t asleep;
+		_Atomic uint32_t calls; /* some unit posted a host call */
+		_Atomic uint32_t notify; /* a packet with MCL_PKT_NOTIFY completed, or somebody kicked */
+	} host_bell;
+
+	/* rings that exist */
+	_Atomic uint64_t active[MCL_RINGS / 64] __attribute__((aligned(64)));
+} __attribute__((aligned(4096)));
+
+/* ---- boot hooks of the mirror that execs the engine (boot_uffd.c) ---- */
+
+/*
+ * Runs on the first unit, once, before any other unit exists, with only the window mapped (read-write and as .maps says).
+ * Returns 0 or a negative errno, which the host reports as the reason why the engine did not start.
+ */
+int mcl_boot_uffd(struct mcl_engine_control *control);
+
+/*
+ * A unit took SIGBUS or SIGSEGV at @address in a kernel and will abort it. Runs in the signal handler: only raw system
+ * calls. Lets the mirror clear what it had put there to make the access fail.
+ */
+void mcl_boot_uffd_fault(struct mcl_engine_control *control, uint64_t address);
+
+#endif
