@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the cases share: one run of mirrorcl-bench-case measures one thing in a fresh process and reports one number.
+ * A case is an ordinary OpenCL application: it knows the loader only, and the environment decides whose driver it meets.
+ * Nothing here chooses drivers, repeats runs or judges results: that is the driver program's (bench.c).
+ */
+#ifndef BENCH_CASE_H
+#define BENCH_CASE_H
+
+#include <CL/cl.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bench_options {
+	const char *platform; /* part of the name of the platform to use; NULL: the first one */
+	uint64_t start_ns; /* when the driver program started this process, now_ns() time; 0 if unknown */
+	bool warm; /* a run that only fills caches: what is measured does not count */
+};
+
+/* One way to measure. run() returns nanoseconds (or bytes, where the row says so); errors end the process. */
+struct bench_case {
+	const char *name;
+	double (*run)(const struct bench_options *opt);
+};
+
+/* Tables with a NULL name at the end, one for each file case_*.c. */
+extern const struct bench_case bench_launch_cases[];
+extern const struct bench_case bench_memory_cases[];
+extern const struct bench_case bench_compute_cases[];
+extern const struct bench_case bench_start_cases[];
+extern const struct bench_case bench_limit_cases[];
+
+/* CLOCK_MONOTONIC in nanoseconds. */
+uint64_t now_ns(void);
+
+/* Print "mirrorcl-bench-case: ..." to standard error and exit with status 1. */
+_Noreturn void die(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* die() with @what unless @err is CL_SUCCESS. */
+void check(cl_int err, const char *what);
+/* malloc() that dies when there is no memory. */
+void *must_alloc(size_t size);
+
+/* The device under test with a context and an in-order queue, and the time it took to get the context. */
+struct device {
+	cl_platform_id platform;
+	cl_device_id id;
+	cl_context context;
+	cl_command_queue queue;
+	uint64_t init_ns;
+};
+
+void device_open(struct device *dev, const struct bench_options *opt);
+void device_close(struct device *dev);
+
+/* Build @source with @options (NULL: none) and make the kernel @name of it. Dies with the build log. */
+cl_kernel device_kernel(struct device *dev, const char *source, const char *options, const char *name);
+/* Set argument @index to a shared pointer: from clSVMAlloc, or plain host memory. */
+void set_pointer(cl_kernel kernel, cl_uint index, const void *pointer);
+/* Set argument @index to a 64-bit value. */
+void set_ulong(cl_kernel kernel, cl_uint index, uint64_t value);
+/* Enqueue a one-dimensional range; @local 0 leaves the choice to the driver. */
+void enqueue(struct device *dev, cl_kernel kernel, size_t global, size_t local);
+/* clFinish() that dies on errors. */
+void finish(struct device *dev);
+
+/* Sort @n values and return the middle one. */
+double median(double *values, size_t n);
+
+/* ---- inputs that the kernels and the host loops (limit) must share to be comparable ---- */
+
+#define TRIAD_COUNT (16u << 20) /* floats in each of three arrays: 64 MiB each */
+#define TRIAD_SCALE 3.0f
+#define CHASE_COUNT (1u << 20) /* nodes */
+#define SGEMM_SIZE 512u
+#define PASS_BYTES (256ull << 20)
+#define TRIPS 20000u
+
+/* A node of the pointer chase, one cache line. */
+struct node {
+	struct node *next;
+	uint64_t value;
+	char pad[48];
+};
+
+/* CHASE_COUNT nodes from malloc(), one each, linked in one random cycle (the same one every time). */
+struct node *chase_build(void);
+
+#endif

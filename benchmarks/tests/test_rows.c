@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+/* Medians, ratios and verdicts of the benchmark, and its table of rows. */
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "rows.h"
+
+/* Every row can be judged: it has a case, and what its mark is a ratio to is measured. */
+static void test_rows_are_complete(void **state)
+{
+	(void)state;
+	assert_true(bench_row_count > 0);
+	for (size_t i = 0; i < bench_row_count; i++) {
+		const struct bench_row *row = &bench_rows[i];
+
+		assert_non_null(row->measure);
+		assert_ptr_equal(bench_find_row(row->id), row);
+		assert_true(row->against == WHO_POCL || row->against == WHO_LIMIT);
+		if (row->against == WHO_LIMIT)
+			assert_non_null(row->limit);
+		assert_int_equal(row->mark > 0, row->marked[WHO_SHARED] || row->marked[WHO_UFFD]);
+	}
+	assert_null(bench_find_row("no such row"));
+}
+
+/* The picked number does not depend on the order of the rounds. */
+static void test_pick(void **state)
+{
+	struct bench_series odd = { 3, { 30, 10, 20 } }, even = { 4, { 4, 1, 3, 2 } }, none = { 0 };
+
+	(void)state;
+	assert_true(bench_pick(&odd, PICK_MEDIAN) == 20);
+	assert_true(bench_pick(&odd, PICK_MIN) == 10);
+	assert_true(bench_pick(&even, PICK_MEDIAN) == 2.5);
+	assert_true(isnan(bench_pick(&none, PICK_MIN)));
+	assert_true(odd.values[0] == 30);
+}
+
+/* A ratio to nothing is no ratio. */
+static void test_ratio(void **state)
+{
+	(void)state;
+	assert_true(bench_ratio(1, 4) == 0.25);
+	assert_true(isnan(bench_ratio(NAN, 4)));
+	assert_true(isnan(bench_ratio(1, NAN)));
+	assert_true(isnan(bench_ratio(1, 0)));
+}
+
+static enum bench_verdict judge(const struct bench_row *row, double shared, double uffd, double pocl, double limit)
+{
+	const double values[WHO_COUNT] = { shared, uffd, pocl, limit };
+	const bool tried[WHO_COUNT] = { !isnan(shared), !isnan(uffd), !isnan(pocl), !isnan(limit) };
+
+	return bench_judge(row, values, tried);
+}
+
+/* A mark holds on every mirror it is for, and only what was measured counts. */
+static void test_judge(void **state)
+{
+	const struct bench_row both = { .against = WHO_POCL, .mark = 0.5, .marked = { true, true } };
+	const struct bench_row uffd = { .against = WHO_LIMIT, .mark = 1, .marked = { false, true } };
+	const struct bench_row info = { .against = WHO_LIMIT };
+
+	(void)state;
+	assert_int_equal(judge(&both, 5, 5, 10, NAN), VERDICT_PASS);
+	assert_int_equal(judge(&both, 5, 5.1, 10, NAN), VERDICT_MISS);
+	assert_int_equal(judge(&both, 5.1, 5, 10, NAN), VERDICT_MISS);
+	assert_int_equal(judge(&both, 5, NAN, 10, NAN), VERDICT_PASS);
+	assert_int_equal(judge(&both, NAN, NAN, 10, NAN), VERDICT_NONE);
+	assert_int_equal(judge(&both, 5, 5, NAN, NAN), VERDICT_NONE);
+	assert_int_equal(judge(&uffd, 99, 1, NAN, 1), VERDICT_PASS);
+	assert_int_equal(judge(&uffd, 1, 99, NAN, 1), VERDICT_MISS);
+	assert_int_equal(judge(&uffd, 1, NAN, NAN, 1), VERDICT_NONE);
+	assert_int_equal(judge(&info, 99, 99, 1, 1), VERDICT_NONE);
+}
+
+/* A run that was tried and gave no number is never a pass, in rows without a mark either. */
+static void test_judge_failed(void **state)
+{
+	const struct bench_row both = { .against = WHO_POCL, .mark = 0.5, .marked = { true, true } };
+	const struct bench_row info = { .against = WHO_LIMIT };
+	const double values[WHO_COUNT] = { 1, NAN, 10, NAN };
+	const bool tried[WHO_COUNT] = { true, true, true, false };
+
+	(void)state;
+	assert_int_equal(bench_judge(&both, values, tried), VERDICT_FAILED);
+	assert_int_equal(bench_judge(&info, values, tried), VERDICT_FAILED);
+}
+
+static void test_format(void **state)
+{
+	char text[16];
+
+	(void)state;
+	assert_string_equal(bench_format(12.34, UNIT_TIME, text, sizeof(text)), "12.3 ns");
+	assert_string_equal(bench_format(999, UNIT_TIME, text, sizeof(text)), "999 ns");
+	assert_string_equal(bench_format(1500, UNIT_TIME, text, sizeof(text)), "1.50 us");
+	assert_string_equal(bench_format(7.2e12, UNIT_TIME, text, sizeof(text)), "7200 s");
+	assert_string_equal(bench_format(1536, UNIT_BYTES, text, sizeof(text)), "1.50 KiB");
+	assert_string_equal(bench_format(NAN, UNIT_TIME, text, sizeof(text)), "-");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_rows_are_complete),
+		cmocka_unit_test(test_pick),
+		cmocka_unit_test(test_ratio),
+		cmocka_unit_test(test_judge),
+		cmocka_unit_test(test_judge_failed),
+		cmocka_unit_test(test_format),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
