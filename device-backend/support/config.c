@@ -92,10 +92,12 @@ static void parse_all(void)
 
 	/* An empty variable counts as unset, as everywhere in the XDG world. */
 #define MCL_OPTION(id, type, name, def, help)                                                                          \
-	parse_##type(def, &config.id);                                                                                 \
 	text = getenv(name);                                                                                           \
-	if (text && *text && !parse_##type(text, &config.id)) {                                                        \
-		fprintf(stderr, "mirrorcl: %s='%s' is not understood; using '%s'\n", name, text, def);                 \
+	if (text && !*text)                                                                                            \
+		text = NULL;                                                                                           \
+	if (!text || !parse_##type(text, &config.id)) {                                                                \
+		if (text)                                                                                              \
+			fprintf(stderr, "mirrorcl: %s='%s' is not understood; using '%s'\n", name, text, def);         \
 		parse_##type(def, &config.id);                                                                         \
 	}
 #include "support/config.def"
