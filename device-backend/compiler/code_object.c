@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * Reading code objects; see code_object.h for the format. Everything is checked once, here, so that the loader and the
- * runtime may follow indices without looking. Does not write code objects (code_object_writer.c) and loads no code (engine/).
+ * Reading code objects; see code_object.h for the format. Everything is checked once, here, so that the loader and
+ * the runtime may follow indices without looking. Does not write code objects (code_object_writer.c) and loads no
+ * code (engine/).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -51,7 +52,10 @@ static int check_header(const struct mcl_code_object *co, struct mcl_reason *why
 
 	if (co->size < sizeof(h->magic) || memcmp(h->magic, MCL_CO_MAGIC, sizeof(h->magic)) != 0)
 		return mcl_reason(why, -EBADMSG, "this is not a MirrorCL code object");
-	/* The version comes second in every format there will be, so that it can be told before anything else is believed. */
+	/*
+	 * The version comes second in every format there will be, so that it can be told before anything else is
+	 * believed.
+	 */
 	if (co->size < offsetof(struct mcl_co_header, size))
 		return corrupt(why, "it ends inside its header");
 	if (h->version != MCL_CO_VERSION)
@@ -260,7 +264,10 @@ static int check(struct mcl_code_object *co, struct mcl_reason *why)
 	return 0;
 }
 
-/* Wrap @size bytes of the heap, at least a header's worth allocated; they are freed with the code object, or here on failure. */
+/*
+ * Wrap @size bytes of the heap, at least a header's worth allocated; they are freed with the code object, or here on
+ * failure.
+ */
 static int wrap(void *bytes, size_t size, struct mcl_code_object **out, struct mcl_reason *why)
 {
 	struct mcl_code_object *co = calloc(1, sizeof(*co));

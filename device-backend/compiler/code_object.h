@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The code object: what mirrorcl-cc makes of an OpenCL program, what the cache stores, what clGetProgramInfo returns as
- * the program's binary and what the loader places in the engine's window.
+ * The code object: what mirrorcl-cc makes of an OpenCL program, what the cache stores, what clGetProgramInfo returns
+ * as the program's binary and what the loader places in the engine's window.
  *
  * Format (all integers little endian, all offsets from the start of the file, every table 8-byte aligned):
  *
  *   header | kernels | variants | arguments | local sizes | images | segments | relocations | strings | image data
  *
- * An *image* is one position-independent piece of native code: a block of memory of .mem_size bytes made of page-aligned
- * segments, with relocations that the loader applies. A *kernel* has one or more *variants* (the generic work-group
- * function, or one specialised for a local size), each an entry point in an image.
+ * An *image* is one position-independent piece of native code: a block of memory of .mem_size bytes made of
+ * page-aligned segments, with relocations that the loader applies. A *kernel* has one or more *variants* (the generic
+ * work-group function, or one specialised for a local size), each an entry point in an image.
  *
  * The digest in the header is SHA-256 over everything after the header, so a torn or corrupt file is never used.
  * Version or ABI unknown: refused by mcl_code_object_parse() with a sentence that says so.
@@ -60,7 +60,7 @@ struct mcl_co_header {
 struct mcl_co_kernel {
 	uint32_t name, attributes; /* strings */
 	uint32_t first_arg, arg_count;
-	uint32_t first_local, local_count; /* automatic __local variables: entries (uint64_t bytes) of the locals table */
+	uint32_t first_local, local_count; /* automatic __local variables: entries (bytes) of the locals table */
 	uint32_t first_variant, variant_count; /* the generic one first */
 	uint32_t reqd_local_size[3]; /* reqd_work_group_size, or zeros */
 	uint32_t vec_hint; /* string: vec_type_hint, or empty */
@@ -76,8 +76,8 @@ enum mcl_co_variant_flags {
 };
 
 /*
- * In work-items: POCL's grid_width_specialization_limit, with which it compares the largest num_groups[d] * local_size[d];
- * the compiler may then assume that global ids fit 16 bits.
+ * In work-items: POCL's grid_width_specialization_limit, with which it compares the largest num_groups[d] *
+ * local_size[d]; the compiler may then assume that global ids fit 16 bits.
  */
 #define MCL_CO_SMALL_GRID_LIMIT 0xffff
 
@@ -143,8 +143,8 @@ struct mcl_co_reloc {
 };
 
 /*
- * A parsed, checked, reference-counted code object in memory. Every table entry has been checked against the bounds, so
- * users may follow its indices freely. Immutable after parsing.
+ * A parsed, checked, reference-counted code object in memory. Every table entry has been checked against the bounds,
+ * so users may follow its indices freely. Immutable after parsing.
  */
 struct mcl_code_object {
 	const uint8_t *bytes;
@@ -164,14 +164,14 @@ struct mcl_code_object {
 };
 
 /*
- * Check @size bytes and wrap them. The bytes are copied. Returns 0; -EBADMSG: not a code object, corrupt or out of bounds;
- * -EPROTO: another format version or ABI; -ENOEXEC: compiled for a processor that this one is not; -ENOMEM.
+ * Check @size bytes and wrap them. The bytes are copied. Returns 0; -EBADMSG: not a code object, corrupt or out of
+ * bounds; -EPROTO: another format version or ABI; -ENOEXEC: compiled for a processor that this one is not; -ENOMEM.
  */
 int mcl_code_object_parse(const void *bytes, size_t size, struct mcl_code_object **out, struct mcl_reason *why);
 
 /*
- * The same for a file. It is read, not mapped: a mapped file that someone truncates would kill the process with SIGBUS.
- * Also returns -errno of open, fstat, read.
+ * The same for a file. It is read, not mapped: a mapped file that someone truncates would kill the process with
+ * SIGBUS. Also returns -errno of open, fstat, read.
  */
 int mcl_code_object_open(const char *path, struct mcl_code_object **out, struct mcl_reason *why);
 

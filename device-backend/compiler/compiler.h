@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From OpenCL C to a code object: what the runtime asks of the compiler side. The compiler itself (POCL and LLVM) runs in
- * a process of its own, mirrorcl-cc; this side only looks in the on-disk cache, spawns it and checks what comes back.
- * Does not load code (engine/) and knows no cl_program.
+ * From OpenCL C to a code object: what the runtime asks of the compiler side. The compiler itself (POCL and LLVM)
+ * runs in a process of its own, mirrorcl-cc; this side only looks in the on-disk cache, spawns it and checks what
+ * comes back. Does not load code (engine/) and knows no cl_program.
  */
 #ifndef MCL_COMPILER_H
 #define MCL_COMPILER_H

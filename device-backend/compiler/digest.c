@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * SHA-256 through libcrypto's direct functions; see digest.h. They are marked deprecated in favour of EVP, which reads
- * openssl.cnf, loads providers and registers exit handlers: milliseconds at every program start, inside the application's
- * process, for nothing.
+ * SHA-256 through libcrypto's direct functions; see digest.h. They are marked deprecated in favour of EVP, which
+ * reads openssl.cnf, loads providers and registers exit handlers: milliseconds at every program start, inside the
+ * application's process, for nothing.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "compiler/digest.h"

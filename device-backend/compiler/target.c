@@ -25,7 +25,10 @@ static const uint32_t mask[WORDS] = {
 		1u << 26 | 1u << 27 | 1u << 28 | 1u << 29 | 1u << 30,
 	/* leaf 1 edx: CX8 CMOV MMX FXSR SSE SSE2 */
 	1u << 8 | 1u << 15 | 1u << 23 | 1u << 24 | 1u << 25 | 1u << 26,
-	/* leaf 7 ebx: BMI AVX2 BMI2 AVX512{F,DQ} RDSEED ADX AVX512IFMA CLFLUSHOPT CLWB AVX512{PF,ER,CD} SHA AVX512{BW,VL} */
+	/*
+	 * leaf 7 ebx: BMI AVX2 BMI2 AVX512{F,DQ} RDSEED ADX AVX512IFMA CLFLUSHOPT CLWB AVX512{PF,ER,CD} SHA
+	 * AVX512{BW,VL}
+	 */
 	1u << 3 | 1u << 5 | 1u << 8 | 1u << 16 | 1u << 17 | 1u << 18 | 1u << 19 | 1u << 21 | 1u << 23 | 1u << 24 |
 		1u << 26 | 1u << 27 | 1u << 28 | 1u << 29 | 1u << 30 | 1u << 31,
 	/* leaf 7 ecx: VBMI VBMI2 GFNI VAES VPCLMULQDQ VNNI BITALG VPOPCNTDQ RDPID */

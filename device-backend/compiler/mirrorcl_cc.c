@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: MIT
+/*
+ * mirrorcl-cc: OpenCL C to a MirrorCL code object, by means of POCL's CPU compiler. A program of its own so that LLVM
+ * never enters an application's process; mcl_compile() runs it, and so may people and build systems. mirrorcl-cc(1)
+ * is its manual.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "compiler/assemble.h"
+#include "compiler/dump.h"
+#include "compiler/file.h"
+#include "compiler/options.h"
+#include "compiler/pocl.h"
+#include "compiler/supervise.h"
+#include "compiler/target.h"
+#include "compiler/verdict.h"
+
+#define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+#define CODE_FILE "out.mclo" /* in the temporary folder */
+
+struct command {
+	const char *input, *output, *log, *library;
+	char *default_output;
+	FILE *options_out, *variants_out; /* grow the two strings below while the command line is read */
+	char *options, *variants;
+	size_t options_size, variants_size;
+	struct pocl_header *headers;
+	uint32_t header_count;
+	int status_fd;
+	bool dump;
+	/* Filled in by prepare(). */
+	char *source;
+	size_t source_size;
+	struct mcl_options checked;
+};
+
+enum {
+	KEY_LOCAL_SIZE = 256,
+	KEY_HEADER,
+	KEY_LOG,
+	KEY_DUMP,
+	KEY_POCL,
+	KEY_OPTIONS,
+	KEY_STATUS_FD,
+};
+
+static const struct argp_option option_table[] = {
+	{ "output", 'o', "FILE", 0, "Write the code object to FILE ('-': standard output)", 0 },
+	{ "include", 'I', "DIR", 0, "Look for included files in DIR; may be repeated", 0 },
+	{ "local-size", KEY_LOCAL_SIZE, "X,Y,Z", 0,
+	  "Also compile functions specialised for this work-group size; may be repeated", 0 },
+	{ "header", KEY_HEADER, "NAME=FILE", 0, "Take FILE for #include \"NAME\"; may be repeated", 0 },
+	{ "log", KEY_LOG, "FILE", 0, "Write the build log to FILE instead of standard error", 0 },
+	{ "dump", KEY_DUMP, NULL, 0, "Print what the code object INPUT contains", 0 },
+	{ "pocl", KEY_POCL, "LIBRARY", 0, "Use this POCL library instead of the installed one", 0 },
+	{ "options", KEY_OPTIONS, "TEXT", 0, "Build options in one string, as for clBuildProgram", 0 },
+	{ "status-fd", KEY_STATUS_FD, "N", OPTION_HIDDEN, "Also write the exit status to this descriptor, as one byte",
+	  0 },
+	{ 0 },
+};
+
+/* Append one word to the build options so that they split into the same word again. */
+static void add_word(FILE *out, const char *prefix, const char *word)
+{
+	fputs(prefix, out);
+	for (; *word; word++) {
+		if (strchr("\"'\\ \t\n", *word))
+			fputc('\\', out);
+		fputc(*word, out);
+	}
+	fputc(' ', out);
+}
+
+static void add_local_size(struct command *c, const char *text, struct argp_state *state)
+{
+	unsigned int size[3];
+	int used = 0;
+
+	if (sscanf(text, "%9u,%9u,%9u%n", &size[0], &size[1], &size[2], &used) != 3 || text[used] || !size[0] ||
+	    !size[1] || !size[2])
+		argp_error(state, "'%s' is not a work-group size: three positive numbers, as in 64,1,1", text);
+	fprintf(c->variants_out, "%s%u-%u-%u-goffs0", ftell(c->variants_out) > 0 ? "," : "", size[0], size[1], size[2]);
+}
+
+static void add_header(struct command *c, const char *text, struct argp_state *state)
+{
+	const char *equals = strchr(text, '=');
+	struct pocl_header *grown = realloc(c->headers, (c->header_count + 1) * sizeof(*grown));
+	char *source, *name;
+	size_t size;
+
+	if (!equals || equals == text)
+		argp_error(state, "'%s' does not name a header and its file, as in util.h=/path/to/util.h", text);
+	name = strndup(text, (size_t)(equals - text));
+	if (!grown || !name)
+		argp_failure(state, MCL_VERDICT_ENVIRONMENT, ENOMEM, "header");
+	if (mcl_file_read(equals + 1, (void **)&source, &size))
+		argp_failure(state, MCL_VERDICT_USAGE, errno, "%s", equals + 1);
+	c->headers = grown;
+	c->headers[c->header_count++] = (struct pocl_header){ .name = name, .source = source };
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct command *c = state->input;
+	char *end;
+
+	switch (key) {
+	case 'o':
+		c->output = arg;
+		return 0;
+	case 'I':
+		add_word(c->options_out, "-I", arg);
+		return 0;
+	case KEY_LOCAL_SIZE:
+		add_local_size(c, arg, state);
+		return 0;
+	case KEY_HEADER:
+		add_header(c, arg, state);
+		return 0;
+	case KEY_LOG:
+		c->log = arg;
+		return 0;
+	case KEY_DUMP:
+		c->dump = true;
+		return 0;
+	case KEY_POCL:
+		c->library = arg;
+		return 0;
+	case KEY_OPTIONS:
+		fprintf(c->options_out, "%s ", arg);
+		return 0;
+	case KEY_STATUS_FD:
+		c->status_fd = (int)strtol(arg, &end, 10);
+		if (*end || c->status_fd < 3 || fcntl(c->status_fd, F_SETFD, FD_CLOEXEC) < 0)
+			argp_error(state, "'%s' is not an open descriptor", arg);
+		return 0;
+	case ARGP_KEY_ARG:
+		if (state->arg_num == 0)
+			c->input = arg;
+		else
+			add_word(c->options_out, "", arg);
+		return 0;
+	case ARGP_KEY_END:
+		if (!c->input)
+			argp_error(state, "which program? (give a file, or '-' for standard input)");
+		if (c->dump && state->arg_num > 1)
+			argp_error(state, "--dump takes one code object");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* "dir/vecadd.cl" becomes "vecadd.mclo", as compilers do. */
+static char *output_name(const char *input)
+{
+	const char *base = strrchr(input, '/') ? strrchr(input, '/') + 1 : input;
+	const char *dot = strrchr(base, '.');
+	char *name;
+
+	if (strcmp(input, "-") == 0)
+		return strdup("-");
+	if (asprintf(&name, "%.*s.mclo", dot && dot != base ? (int)(dot - base) : (int)strlen(base), base) < 0)
+		return NULL;
+	return name;
+}
+
+/* Read the source and check the options, before anything is started. Returns a verdict. */
+static int prepare(struct command *c)
+{
+	struct mcl_reason why;
+	void *text;
+	size_t size;
+	int err;
+
+	if (fclose(c->options_out) || fclose(c->variants_out))
+		goto err_memory;
+	err = mcl_options_parse(c->options, &c->checked, &why);
+	if (err) {
+		fprintf(stderr, "mirrorcl-cc: %s\n", why.text);
+		return err == -EINVAL ? MCL_VERDICT_USAGE : MCL_VERDICT_ENVIRONMENT;
+	}
+	if (mcl_file_read(c->input, &text, &size)) {
+		fprintf(stderr, "mirrorcl-cc: cannot read %s: %s\n", c->input, strerror(errno));
+		return MCL_VERDICT_USAGE;
+	}
+	c->source_size = strlen(c->checked.prolog) + size;
+	c->source = malloc(c->source_size + 1);
+	if (!c->source)
+		goto err_memory;
+	memcpy(stpcpy(c->source, c->checked.prolog), text, size);
+	c->source[c->source_size] = '\0';
+	free(text);
+	if (!c->output) {
+		c->output = c->default_output = output_name(c->input);
+		if (!c->output)
+			goto err_memory;
+	}
+	return MCL_VERDICT_OK;
+
+err_memory:
+	fprintf(stderr, "mirrorcl-cc: no memory\n");
+	return MCL_VERDICT_ENVIRONMENT;
+}
+
+static int verdict_of(int err)
+{
+	switch (err) {
+	case 0:
+		return MCL_VERDICT_OK;
+	case -ENOEXEC:
+	case -ENOTSUP:
+		return MCL_VERDICT_BUILD_FAILED;
+	case -EINVAL:
+		return MCL_VERDICT_USAGE;
+	case -EPROTO:
+		return MCL_VERDICT_UNKNOWN_VERSION;
+	default:
+		return MCL_VERDICT_ENVIRONMENT;
+	}
+}
+
+/* POCL calls the source "<folder>/tempfile_??????.cl". People know it by another name. */
+static void print_log(const struct command *c, const char *folder, const char *log, FILE *out)
+{
+	const char *name = strcmp(c->input, "-") == 0 ? "<program>" : c->input;
+	size_t length = strlen(folder);
+	const char *at, *rest;
+
+	while ((at = strstr(log, folder))) {
+		fwrite(log, 1, (size_t)(at - log), out);
+		rest = at + length;
+		if (strncmp(rest, "/tempfile_", 10) == 0 && strspn(rest + 10, ALPHANUMERIC) == 6 &&
+		    strncmp(rest + 16, ".cl", 3) == 0) {
+			fputs(name, out);
+			log = rest + 19;
+		} else {
+			fwrite(at, 1, length, out);
+			log = rest;
+		}
+	}
+	fputs(log, out);
+	if (*log && log[strlen(log) - 1] != '\n')
+		fputc('\n', out);
+}
+
+static int write_log(const struct command *c, const char *folder, const char *log)
+{
+	FILE *out = c->log ? fopen(c->log, "we") : stderr;
+	int err = 0;
+
+	if (!out)
+		return -errno;
+	print_log(c, folder, log, out);
+	if (ferror(out))
+		err = -EIO;
+	if (c->log && fclose(out) != 0)
+		err = -errno;
+	return err;
+}
+
+/* In the child: load POCL, compile, leave the code object in @folder. */
+static int compile(const char *folder, void *ctx)
+{
+	struct command *c = ctx;
+	struct pocl_source source = {
+		.text = c->source,
+		.size = c->source_size,
+		.options = c->checked.text,
+		.headers = c->headers,
+		.header_count = c->header_count,
+	};
+	char target[512], path[PATH_MAX], *log = NULL;
+	struct mcl_assembly assembly = { .target = target, .options = c->options };
+	struct mcl_co_writer writer;
+	struct mcl_reason why = { .text = "no memory" };
+	struct poclbin bin;
+	struct pocl pocl;
+	uint8_t *binary, *code;
+	size_t binary_size, code_size;
+	int err;
+
+	err = pocl_environment(folder, c->variants);
+	if (!err)
+		err = pocl_open(c->library, &pocl, &why);
+	if (!err) {
+		err = pocl_build(&pocl, &source, &binary, &binary_size, &log, &why);
+		if (log && write_log(c, folder, log))
+			fprintf(stderr, "mirrorcl-cc: cannot write the build log to %s\n", c->log);
+	}
+	if (!err)
+		err = poclbin_parse(binary, binary_size, &bin, &why);
+	if (!err) {
+		snprintf(target, sizeof(target), "%s %s", mcl_target_here(), pocl.target);
+		assembly.producer = pocl.producer;
+		mcl_co_writer_init(&writer);
+		err = mcl_assemble(&bin, &assembly, &writer, &why);
+	}
+	if (!err) {
+		err = mcl_co_writer_finish(&writer, &code, &code_size);
+		if (err)
+			mcl_reason(&why, err, "the code object is too large");
+	}
+	if (!err) {
+		snprintf(path, sizeof(path), "%s/%s", folder, CODE_FILE);
+		if (mcl_file_write(path, code, code_size))
+			err = mcl_reason(&why, -EIO, "cannot write to %s: %s", folder, strerror(errno));
+	}
+	if (err)
+		fprintf(stderr, "mirrorcl-cc: %s\n", why.text);
+	return verdict_of(err);
+}
+
+/* In the parent: check what the child left and put it where it was asked for. */
+static int deliver(const char *folder, void *ctx)
+{
+	struct command *c = ctx;
+	struct mcl_code_object *co;
+	struct mcl_reason why;
+	char path[PATH_MAX];
+	int err;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, CODE_FILE);
+	err = mcl_code_object_open(path, &co, &why);
+	if (err) {
+		fprintf(stderr, "mirrorcl-cc: internal error: %s\n", why.text);
+		return MCL_VERDICT_CRASHED;
+	}
+	if (mcl_file_write(c->output, co->bytes, co->size)) {
+		fprintf(stderr, "mirrorcl-cc: cannot write %s: %s\n", c->output, strerror(errno));
+		err = -EINVAL;
+	}
+	mcl_code_object_put(co);
+	return verdict_of(err);
+}
+
+static int dump(const char *path)
+{
+	struct mcl_code_object *co;
+	struct mcl_reason why;
+	int err = mcl_code_object_open(path, &co, &why);
+
+	if (err) {
+		fprintf(stderr, "mirrorcl-cc: %s\n", why.text);
+		return err == -EPROTO || err == -ENOEXEC ? MCL_VERDICT_UNKNOWN_VERSION : MCL_VERDICT_USAGE;
+	}
+	mcl_code_object_dump(co, stdout);
+	mcl_code_object_put(co);
+	return fflush(stdout) ? MCL_VERDICT_USAGE : MCL_VERDICT_OK;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = option_table,
+		.parser = parse_option,
+		.args_doc = "INPUT [-- BUILD-OPTION...]",
+		.doc = "Compile the OpenCL C program INPUT ('-': standard input) into a MirrorCL code object."
+		       "\vExit status: 0 done, 1 the program does not compile, 2 usage or build options, 3 POCL is missing or does "
+		       "not work, 4 POCL or a code object of an unknown version, 5 the compiler crashed.",
+	};
+	struct command c = { .status_fd = -1 };
+	int verdict;
+
+	/* Assigned, not defined: our symbols are hidden, and argp would not see them. */
+	argp_program_version = "mirrorcl-cc " MCL_VERSION;
+	argp_err_exit_status = MCL_VERDICT_USAGE;
+	c.options_out = open_memstream(&c.options, &c.options_size);
+	c.variants_out = open_memstream(&c.variants, &c.variants_size);
+	if (!c.options_out || !c.variants_out) {
+		fprintf(stderr, "mirrorcl-cc: no memory\n");
+		return MCL_VERDICT_ENVIRONMENT;
+	}
+	argp_parse(&argp, argc, argv, 0, NULL, &c);
+	if (c.status_fd >= 0)
+		prctl(PR_SET_PDEATHSIG, SIGTERM); /* whoever waits for the status is gone with its thread */
+	if (c.dump)
+		return dump(c.input);
+	verdict = prepare(&c);
+	if (verdict == MCL_VERDICT_OK)
+		verdict = mcl_supervise(compile, deliver, &c);
+	if (c.status_fd >= 0) {
+		unsigned char byte = (unsigned char)verdict;
+
+		if (write(c.status_fd, &byte, 1) != 1)
+			return MCL_VERDICT_CRASHED;
+	}
+	return verdict;
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: MIT
+/*
+ * POCL through its public API; see pocl.h. Objects are not released on the way: the process ends soon and frees it
+ * all.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "compiler/pocl.h"
+
+#define ICD_FILE "/etc/OpenCL/vendors/pocl.icd"
+#define FALLBACK_LIBRARY "libpocl.so.2"
+#define PLATFORM_NAME "Portable Computing Language"
+
+int pocl_environment(const char *folder, const char *variants)
+{
+	static const char *const unwanted[] = { "POCL_", "OCL_", "OPENCL_", "CCC_OVERRIDE_OPTIONS=" };
+
+	for (char **entry = environ; entry && *entry;) {
+		char *end = strchr(*entry, '='), *name;
+		bool drop = false;
+
+		for (size_t i = 0; i < sizeof(unwanted) / sizeof(*unwanted); i++)
+			drop |= strncmp(*entry, unwanted[i], strlen(unwanted[i])) == 0;
+		if (!drop || !end) {
+			entry++;
+			continue;
+		}
+		name = strndup(*entry, (size_t)(end - *entry));
+		if (!name)
+			return -ENOMEM;
+		unsetenv(name); /* moves the rest up */
+		free(name);
+	}
+	/* One worker thread is enough for a process that runs no kernel. */
+	if (setenv("POCL_CACHE_DIR", folder, 1) || setenv("POCL_DEVICES", "cpu", 1) ||
+	    setenv("POCL_CPU_MAX_CU_COUNT", "1", 1) || setenv("POCL_SIGFPE_HANDLER", "0", 1) ||
+	    setenv("POCL_BINARY_SPECIALIZE_WG", variants, 1))
+		return -ENOMEM;
+	return 0;
+}
+
+/* The library that POCL's package registers with ICD loaders. */
+static void *open_installed(void)
+{
+	char name[PATH_MAX] = "";
+	FILE *icd = fopen(ICD_FILE, "re");
+	void *handle = NULL;
+
+	if (icd) {
+		if (fgets(name, sizeof(name), icd))
+			name[strcspn(name, " \t\r\n")] = '\0';
+		fclose(icd);
+	}
+	if (name[0])
+		handle = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+	return handle ? handle : dlopen(FALLBACK_LIBRARY, RTLD_NOW | RTLD_LOCAL);
+}
+
+static int check_version(struct pocl *pocl, struct mcl_reason *why)
+{
+	char name[128] = "", version[512] = "", device[512] = "";
+	const cl_icd_dispatch *cl = pocl->cl;
+	const char *at;
+	int major, minor;
+
+	if (cl->clGetPlatformInfo(pocl->platform, CL_PLATFORM_NAME, sizeof(name), name, NULL) ||
+	    cl->clGetPlatformInfo(pocl->platform, CL_PLATFORM_VERSION, sizeof(version), version, NULL))
+		return mcl_reason(why, -EIO, "POCL does not tell its version");
+	at = strstr(version, "PoCL ");
+	if (strcmp(name, PLATFORM_NAME) != 0 || !at || sscanf(at, "PoCL %d.%d", &major, &minor) != 2)
+		return mcl_reason(why, -EPROTO, "the library is not POCL: it calls itself '%.60s', '%.100s'", name,
+				  version);
+	if (major != 6 || minor != 0)
+		return mcl_reason(
+			why, -EPROTO,
+			"POCL is version %d.%d, whose compiled kernels MirrorCL cannot run: it knows the calling "
+			"convention of POCL 6.0 only",
+			major, minor);
+	if (cl->clGetDeviceIDs(pocl->platform, CL_DEVICE_TYPE_CPU, 1, &pocl->device, NULL) ||
+	    cl->clGetDeviceInfo(pocl->device, CL_DEVICE_VERSION, sizeof(device), device, NULL))
+		return mcl_reason(why, -EIO, "POCL has no CPU device here");
+	snprintf(pocl->producer, sizeof(pocl->producer), "%s", at);
+	at = strstr(device, "HSTR: ");
+	snprintf(pocl->target, sizeof(pocl->target), "%s", at ? at + strlen("HSTR: ") : "unknown");
+	return 0;
+}
+
+int pocl_open(const char *library, struct pocl *pocl, struct mcl_reason *why)
+{
+	void *handle = library ? dlopen(library, RTLD_NOW | RTLD_LOCAL) : open_installed();
+	clIcdGetPlatformIDsKHR_fn platform_ids = NULL;
+	void *(*extension)(const char *);
+	cl_uint count = 0;
+	cl_int err;
+
+	memset(pocl, 0, sizeof(*pocl));
+	if (!handle)
+		return mcl_reason(why, -ENOENT, "POCL cannot be loaded (package pocl-opencl-icd): %.250s", dlerror());
+	*(void **)&extension = dlsym(handle, "clGetExtensionFunctionAddress");
+	if (extension)
+		*(void **)&platform_ids = extension("clIcdGetPlatformIDsKHR");
+	if (!platform_ids)
+		return mcl_reason(why, -EPROTO, "the library is not POCL: it has no clIcdGetPlatformIDsKHR");
+	err = platform_ids(1, &pocl->platform, &count);
+	if (err || count == 0)
+		return mcl_reason(why, -EIO, "POCL has no platform here (error %d)", err);
+	/* Every ICD's objects start with a pointer to its functions: cl_khr_icd. */
+	pocl->cl = *(const cl_icd_dispatch *const *)pocl->platform;
+	return check_version(pocl, why);
+}
+
+static cl_program build_with_headers(const struct pocl *pocl, cl_context context, const struct pocl_source *source,
+				     cl_program program, cl_int *err)
+{
+	const cl_icd_dispatch *cl = pocl->cl;
+	cl_program *headers = calloc(source->header_count, sizeof(*headers)), linked;
+	const char **names = calloc(source->header_count, sizeof(*names));
+
+	*err = CL_OUT_OF_HOST_MEMORY;
+	if (!headers || !names)
+		goto out;
+	for (uint32_t i = 0; i < source->header_count; i++) {
+		const char *text = source->headers[i].source;
+
+		names[i] = source->headers[i].name;
+		headers[i] = cl->clCreateProgramWithSource(context, 1, &text, NULL, err);
+		if (*err)
+			goto out;
+	}
+	*err = cl->clCompileProgram(program, 1, &pocl->device, source->options, source->header_count, headers, names,
+				    NULL, NULL);
+	if (*err)
+		goto out;
+	linked = cl->clLinkProgram(context, 1, &pocl->device, "", 1, &program, NULL, NULL, err);
+	if (linked)
+		program = linked;
+out:
+	free(headers);
+	free(names);
+	return program;
+}
+
+static char *build_log(const struct pocl *pocl, cl_program program)
+{
+	const cl_icd_dispatch *cl = pocl->cl;
+	size_t size = 0;
+	char *log;
+
+	if (cl->clGetProgramBuildInfo(program, pocl->device, CL_PROGRAM_BUILD_LOG, 0, NULL, &size))
+		size = 0;
+	log = calloc(1, size + 1);
+	if (log && size && cl->clGetProgramBuildInfo(program, pocl->device, CL_PROGRAM_BUILD_LOG, size, log, NULL))
+		log[0] = '\0';
+	return log;
+}
+
+int pocl_build(const struct pocl *pocl, const struct pocl_source *source, uint8_t **binary, size_t *binary_size,
+	       char **log, struct mcl_reason *why)
+{
+	const cl_icd_dispatch *cl = pocl->cl;
+	cl_context context;
+	cl_program program;
+	size_t size = 0;
+	cl_int err;
+
+	*log = NULL;
+	*binary = NULL;
+	context = cl->clCreateContext(NULL, 1, &pocl->device, NULL, NULL, &err);
+	if (err)
+		return mcl_reason(why, -EIO, "POCL makes no context (error %d)", err);
+	program = cl->clCreateProgramWithSource(context, 1, (const char **)&source->text, &source->size, &err);
+	if (err)
+		return mcl_reason(why, -EIO, "POCL does not take the source (error %d)", err);
+	if (source->header_count)
+		program = build_with_headers(pocl, context, source, program, &err);
+	else
+		err = cl->clBuildProgram(program, 1, &pocl->device, source->options, NULL, NULL);
+	*log = build_log(pocl, program);
+	if (!*log)
+		return mcl_reason(why, -ENOMEM, "no memory for the build log");
+	switch (err) {
+	case CL_SUCCESS:
+		break;
+	case CL_BUILD_PROGRAM_FAILURE:
+	case CL_COMPILE_PROGRAM_FAILURE:
+	case CL_LINK_PROGRAM_FAILURE:
+		return mcl_reason(why, -ENOEXEC, "the program does not compile");
+	case CL_INVALID_BUILD_OPTIONS:
+	case CL_INVALID_COMPILER_OPTIONS:
+	case CL_INVALID_LINKER_OPTIONS:
+		return mcl_reason(why, -EINVAL, "POCL does not take the build options '%.200s'", source->options);
+	default:
+		return mcl_reason(why, -EIO, "POCL's build failed with error %d", err);
+	}
+
+	/* This is where POCL generates code: for every kernel, for any local size and for the asked ones. */
+	err = cl->clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof(size), &size, NULL);
+	if (err || size == 0)
+		return mcl_reason(why, -EIO, "POCL made no code (error %d)", err);
+	*binary = malloc(size);
+	if (!*binary)
+		return mcl_reason(why, -ENOMEM, "no memory for POCL's program binary of %zu bytes", size);
+	*binary_size = size;
+	err = cl->clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof(*binary), binary, NULL);
+	if (err) {
+		free(*binary);
+		*binary = NULL;
+		return mcl_reason(why, -EIO, "POCL does not hand out its code (error %d)", err);
+	}
+	return 0;
+}

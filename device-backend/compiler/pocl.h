@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * POCL inside mirrorcl-cc: its library is loaded by name, past the ICD loader, and used only through the public
+ * OpenCL API. Never linked into anything that an application loads. Does not know the code object.
+ */
+#ifndef MCL_POCL_H
+#define MCL_POCL_H
+
+#include <CL/cl.h>
+#include <CL/cl_icd.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "support/log.h"
+
+struct pocl {
+	const cl_icd_dispatch *cl; /* POCL's functions */
+	cl_platform_id platform;
+	cl_device_id device;
+	char producer[256]; /* POCL's version, for people */
+	char target[128]; /* the processor it compiles for, as it names it */
+};
+
+struct pocl_header {
+	const char *name, *source;
+};
+
+struct pocl_source {
+	const char *text;
+	size_t size;
+	const char *options; /* in POCL's form, see options.h */
+	const struct pocl_header *headers;
+	uint32_t header_count;
+};
+
+/*
+ * Make this process's environment POCL's: nothing that the caller's POCL_* and OCL_* variables say may matter, and
+ * everything it writes goes below @folder. @variants: what POCL_BINARY_SPECIALIZE_WG takes, or "". Before
+ * pocl_open(), while there is one thread. Returns 0 or -ENOMEM.
+ */
+int pocl_environment(const char *folder, const char *variants);
+
+/*
+ * Load POCL: @library, or if NULL the one that is installed. It stays loaded. Returns 0; -ENOENT: not there or not
+ * loadable; -EPROTO: a version whose work-group functions have an unknown calling convention; -EIO: it does not work.
+ */
+int pocl_open(const char *library, struct pocl *pocl, struct mcl_reason *why);
+
+/*
+ * Build a program. @binary: on success POCL's container, malloc'd. @log: the build log, malloc'd, never NULL unless
+ * memory is short. Returns 0; -ENOEXEC: the source does not compile; -EINVAL: POCL does not take the options; -EIO:
+ * POCL failed; -ENOMEM.
+ */
+int pocl_build(const struct pocl *pocl, const struct pocl_source *source, uint8_t **binary, size_t *binary_size,
+	       char **log, struct mcl_reason *why);
+
+#endif

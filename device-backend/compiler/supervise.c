@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+/* The child and its folder; see supervise.h. */
+#include <errno.h>
+#include <ftw.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "compiler/supervise.h"
+#include "compiler/verdict.h"
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	remove(path); /* what cannot be removed is left; the rest still goes */
+	return 0;
+}
+
+static int make_folder(char *folder, size_t size)
+{
+	const char *parent = getenv("TMPDIR");
+
+	if (!parent || !*parent)
+		parent = "/tmp";
+	if ((size_t)snprintf(folder, size, "%s/mirrorcl-cc-XXXXXX", parent) >= size || !mkdtemp(folder)) {
+		fprintf(stderr, "mirrorcl-cc: cannot make a temporary folder in %s: %s\n", parent, strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static void run_child(pid_t parent, const sigset_t *old_mask, const char *folder, mcl_work work, void *ctx)
+{
+	struct rlimit no_core = { 0, 0 };
+	int verdict;
+
+	/* A process group of its own, so that the linkers that POCL starts can be ended with it. */
+	setpgid(0, 0);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(MCL_VERDICT_CRASHED);
+	setrlimit(RLIMIT_CORE, &no_core); /* a crash is a failed build, not a file in the user's folder */
+	sigprocmask(SIG_SETMASK, old_mask, NULL);
+	verdict = work(folder, ctx);
+	fflush(NULL);
+	_exit(verdict); /* LLVM's destructors would only cost time */
+}
+
+/* Wait for @child; a deadly signal meanwhile is returned in *@caught and ends the child. Returns its wait status. */
+static int wait_for(pid_t child, const sigset_t *mask, int *caught)
+{
+	int status;
+
+	*caught = 0;
+	for (;;) {
+		int sig;
+
+		if (waitpid(child, &status, WNOHANG) == child)
+			return status;
+		sig = sigwaitinfo(mask, NULL);
+		if (sig > 0 && sig != SIGCHLD && !*caught) {
+			*caught = sig;
+			kill(-child, SIGKILL);
+			kill(child, SIGKILL); /* in case it has no group yet */
+		}
+	}
+}
+
+int mcl_supervise(mcl_work work, mcl_deliver deliver, void *ctx)
+{
+	static const int watched[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD };
+	char folder[PATH_MAX];
+	sigset_t mask, old_mask;
+	int status, caught, verdict;
+	pid_t child, self = getpid();
+
+	sigemptyset(&mask);
+	for (size_t i = 0; i < sizeof(watched) / sizeof(*watched); i++)
+		sigaddset(&mask, watched[i]);
+	sigprocmask(SIG_BLOCK, &mask, &old_mask);
+	signal(SIGCHLD, SIG_DFL); /* ignored SIGCHLD would reap the child for us */
+	if (make_folder(folder, sizeof(folder)))
+		return MCL_VERDICT_ENVIRONMENT;
+
+	fflush(NULL);
+	child = fork();
+	if (child == 0)
+		run_child(self, &old_mask, folder, work, ctx);
+	if (child < 0) {
+		fprintf(stderr, "mirrorcl-cc: cannot start the compiler: %s\n", strerror(errno));
+		verdict = MCL_VERDICT_ENVIRONMENT;
+		goto out;
+	}
+	status = wait_for(child, &mask, &caught);
+	if (caught) {
+		verdict = MCL_VERDICT_CRASHED;
+	} else if (WIFEXITED(status)) {
+		verdict = WEXITSTATUS(status);
+		if (verdict == MCL_VERDICT_OK)
+			verdict = deliver(folder, ctx);
+	} else {
+		fprintf(stderr, "mirrorcl-cc: the compiler crashed (%s)\n", strsignal(WTERMSIG(status)));
+		verdict = MCL_VERDICT_CRASHED;
+	}
+out:
+	nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	if (child > 0 && caught) {
+		signal(caught, SIG_DFL);
+		sigprocmask(SIG_SETMASK, &old_mask, NULL);
+		raise(caught);
+	}
+	sigprocmask(SIG_SETMASK, &old_mask, NULL);
+	return verdict;
+}
