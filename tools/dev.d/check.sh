@@ -47,12 +47,19 @@ check_files() {
 	return 0
 }
 
+# The report is the change that clang-format would make.
 check_format() {
-	check_files '*.c' '*.h' | xargs -0r clang-format --dry-run -Werror
+	local file bad=()
+	while IFS= read -r -d '' file; do
+		clang-format "$file" | diff -u --label "$file" --label "$file, formatted" "$file" - || bad+=("$file")
+	done < <(check_files '*.c' '*.h')
+	[[ ${#bad[@]} -gt 0 ]] || return 0
+	echo "to format them: clang-format -i ${bad[*]}"
+	return 1
 }
 
 check_shell() {
-	check_files '*.sh' dev .ci/run | xargs -0r shellcheck -x
+	check_files '*.sh' dev .ci/run | xargs -0r shellcheck -x -S warning
 }
 
 check_man() {

@@ -129,25 +129,27 @@ root_install_tools() {
 }
 
 # The archive that this host takes its own Debian packages from, if any. apt
-# itself reads the sources, so every format of them is understood.
+# itself reads the sources, so every format of them is understood. Origin and
+# label are known once an index was fetched; without one, the address must do.
 root_host_mirror() {
 	command -v apt-get >/dev/null || return 0
-	local created origin label release uri
+	local known created origin label release uri
 	# shellcheck disable=SC2016 # apt's variables, not ours
-	while IFS='|' read -r created origin label release uri; do
-		[[ $created == Packages && $release != *[-/]* ]] || continue
-		# Origin and label are known once an index was fetched.
-		[[ $origin/$label == Debian/Debian || ($origin/$label == / && $uri == */debian/) ]] || continue
-		case $uri in
-		mirror+file:*) uri=$(sed -n 's/^\(https\?:[^[:space:]]*\).*/\1/p' "${uri#mirror+file:}" 2>/dev/null | head -n 1) ;;
-		http:* | https:* | file:*) ;;
-		*) continue ;;
-		esac
-		[[ $uri ]] || continue
-		printf '%s\n' "${uri%/}"
-		return
-	done < <(apt-get indextargets --format '$(CREATED_BY)|$(ORIGIN)|$(LABEL)|$(RELEASE)|$(REPO_URI)' 2>/dev/null)
+	for known in --release-info --no-release-info; do
+		while IFS='|' read -r created origin label release uri; do
+			[[ $created == Packages && $release != *[-/]* ]] || continue
+			uri=${uri%/}
+			[[ $uri != mirror+file:* ]] || uri=$(root_first_mirror "${uri#mirror+file:}")
+			[[ $uri =~ ^(https?|file): ]] || continue
+			[[ $origin/$label == Debian/Debian || ($known == --no* && $uri == */debian) ]] || continue
+			printf '%s\n' "$uri"
+			return
+		done < <(apt-get indextargets "$known" --format '$(CREATED_BY)|$(ORIGIN)|$(LABEL)|$(RELEASE)|$(REPO_URI)' 2>/dev/null)
+	done
 }
+
+# The first address in a list of mirrors, as Debian's cloud images have it.
+root_first_mirror() { sed -n 's,^\(https\?:[^[:space:]]*[^[:space:]/]\).*,\1,p' "$1" 2>/dev/null | head -n 1; }
 
 # Whether archive $1 has the suite; a mirror may hold only the host's own.
 root_mirror_has_suite() {
@@ -191,17 +193,17 @@ root_bootstrap_arguments() {
 	fi
 }
 
-# Make the root in folder $2. Its own mount namespace, so that whatever happens
-# to it nothing stays mounted. Without root, mmdebstrap works as the user's
-# subordinate ids and the result is unpacked as the user's own files, so that
-# they can be used and deleted without help.
+# Make the root in folder $2. Namespaces of its own, so that whatever happens to
+# it nothing stays mounted and nothing goes on running. Without root, mmdebstrap
+# works as the user's subordinate ids and the result is unpacked as the user's
+# own files, so that they can be used and deleted without help.
 root_bootstrap() {
 	local mode=$1 target=$2 arguments
 	umask 022
 	PATH=$PATH:/usr/sbin:/sbin
 	if [[ $mode == root ]]; then
 		mapfile -t arguments < <(root_bootstrap_arguments root "$target")
-		unshare --mount mmdebstrap "${arguments[@]}"
+		setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc mmdebstrap "${arguments[@]}"
 	else
 		mapfile -t arguments < <(root_bootstrap_arguments user -)
 		mkdir "$target"
@@ -327,10 +329,13 @@ root_setup() {
 	say "this is done once and takes one or two minutes"
 	: >"$log"
 	# A session of its own: an interruption reaches only this script, which
-	# then ends the whole group.
-	export -f root_bootstrap root_bootstrap_arguments root_packages root_host_mirror root_mirror_has_suite root_scratch
-	repo=$repo suite=$suite root_id=$root_id setsid bash -euo pipefail -c 'root_bootstrap "$@"' bash "$mode" "$new" \
-		</dev/null >"$log" 2>&1 &
+	# then ends the whole group. If this script is killed the group is told.
+	export -f root_bootstrap root_bootstrap_arguments root_packages root_host_mirror root_first_mirror \
+		root_mirror_has_suite root_scratch
+	repo=$repo suite=$suite root_id=$root_id setpriv --pdeathsig TERM setsid bash -euo pipefail -c '
+		trap "trap - TERM; kill -TERM 0" TERM
+		root_bootstrap "$@" &
+		wait $!' bash "$mode" "$new" </dev/null >"$log" 2>&1 &
 	job=$!
 	# shellcheck disable=SC2064 # the values of now
 	trap "root_abandon $job '$new' $mode" EXIT
