@@ -74,10 +74,9 @@ static int write_all(int fd, const uint8_t *bytes, size_t size)
 	return 0;
 }
 
-int mcl_file_write(const char *path, const void *bytes, size_t size)
+int mcl_file_write(const char *path, const void *bytes, size_t size, mode_t mode)
 {
 	char *temporary = NULL;
-	mode_t mask;
 	struct stat st;
 	int fd, saved;
 
@@ -105,10 +104,7 @@ int mcl_file_write(const char *path, const void *bytes, size_t size)
 		errno = saved;
 		return -1;
 	}
-	/* mkostemp() made it private; a compiler's output has the modes that the user's mask leaves. */
-	mask = umask(0);
-	umask(mask);
-	if (write_all(fd, bytes, size) < 0 || fchmod(fd, 0666 & ~mask) < 0) {
+	if (write_all(fd, bytes, size) < 0 || fchmod(fd, mode) < 0) {
 		saved = errno;
 		close(fd);
 		goto err_unlink;

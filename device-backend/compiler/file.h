@@ -4,6 +4,7 @@
 #define MCL_FILE_H
 
 #include <stddef.h>
+#include <sys/types.h>
 
 /*
  * Read all of @path ("-": standard input), malloc'd with a zero byte behind the last. Returns 0, or -1 with errno.
@@ -11,9 +12,9 @@
 int mcl_file_read(const char *path, void **bytes, size_t *size);
 
 /*
- * Make @path ("-": standard output) hold exactly these bytes. A regular file appears at once or not at all: written
- * beside it and renamed. Returns 0, or -1 with errno.
+ * Make @path ("-": standard output) hold exactly these bytes. A regular file appears at once or not at all, with
+ * @mode: it is written beside @path and renamed. Returns 0, or -1 with errno.
  */
-int mcl_file_write(const char *path, const void *bytes, size_t size);
+int mcl_file_write(const char *path, const void *bytes, size_t size, mode_t mode);
 
 #endif

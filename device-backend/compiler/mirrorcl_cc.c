@@ -95,7 +95,7 @@ static void add_local_size(struct command *c, const char *text, struct argp_stat
 
 static void add_header(struct command *c, const char *text, struct argp_state *state)
 {
-	const char *equals = strchr(text, '=');
+	const char *equals = strrchr(text, '=');
 	struct pocl_header *grown = realloc(c->headers, (c->header_count + 1) * sizeof(*grown));
 	char *source, *name;
 	size_t size;
@@ -315,7 +315,7 @@ static int compile(const char *folder, void *ctx)
 	}
 	if (!err) {
 		snprintf(path, sizeof(path), "%s/%s", folder, CODE_FILE);
-		if (mcl_file_write(path, code, code_size))
+		if (mcl_file_write(path, code, code_size, 0600))
 			err = mcl_reason(&why, -EIO, "cannot write to %s: %s", folder, strerror(errno));
 	}
 	if (err)
@@ -330,15 +330,18 @@ static int deliver(const char *folder, void *ctx)
 	struct mcl_code_object *co;
 	struct mcl_reason why;
 	char path[PATH_MAX];
+	mode_t mask;
 	int err;
 
+	mask = umask(0);
+	umask(mask);
 	snprintf(path, sizeof(path), "%s/%s", folder, CODE_FILE);
 	err = mcl_code_object_open(path, &co, &why);
 	if (err) {
 		fprintf(stderr, "mirrorcl-cc: internal error: %s\n", why.text);
 		return MCL_VERDICT_CRASHED;
 	}
-	if (mcl_file_write(c->output, co->bytes, co->size)) {
+	if (mcl_file_write(c->output, co->bytes, co->size, 0666 & ~mask)) {
 		fprintf(stderr, "mirrorcl-cc: cannot write %s: %s\n", c->output, strerror(errno));
 		err = -EINVAL;
 	}

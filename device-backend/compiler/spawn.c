@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A child process inside a process that is not ours; see spawn.h.
+ *
+ * posix_spawn, never fork: the host may be huge, and a fork would copy its page tables and run its atfork handlers.
+ * The end of the child is learnt from a pidfd, which works whoever reaps the child; where the kernel has none, from
+ * the end of the status pipe. The outcome is learnt from the status byte; the wait status, if we get it at all, only
+ * improves the message.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "compiler/spawn.h"
+
+/* Descriptors are moved up here first, out of the way of the numbers that the child wants them at. */
+#define SAFE_FD 128
+/* After SIGTERM, mirrorcl-cc has this long to remove its temporary files; then comes SIGKILL. */
+#define GRACE_MS 1000
+#define FOREVER INT64_MAX
+
+struct child {
+	pid_t pid;
+	int pidfd; /* -1: the kernel has none */
+	int log, status; /* our ends of the pipes; -1 once at their end */
+	struct mcl_spawn_result *result;
+	size_t log_capacity;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void close_fd(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+	*fd = -1;
+}
+
+/* The environment without what was meant for the application alone. The strings are shared. */
+static char **child_environment(void)
+{
+	size_t count = 0, used = 0;
+	char **env;
+
+	while (environ && environ[count])
+		count++;
+	env = calloc(count + 1, sizeof(*env));
+	if (!env)
+		return NULL;
+	for (size_t i = 0; i < count && environ[i]; i++)
+		if (strncmp(environ[i], "LD_PRELOAD=", 11) != 0 && strncmp(environ[i], "LD_AUDIT=", 9) != 0)
+			env[used++] = environ[i];
+	return env;
+}
+
+static int set_attributes(posix_spawnattr_t *attr)
+{
+	sigset_t all, none;
+	int err;
+
+	sigfillset(&all);
+	sigemptyset(&none);
+	err = posix_spawnattr_setflags(attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+	if (!err)
+		err = posix_spawnattr_setpgroup(attr, 0);
+	if (!err)
+		err = posix_spawnattr_setsigdefault(attr, &all);
+	if (!err)
+		err = posix_spawnattr_setsigmask(attr, &none);
+	return err;
+}
+
+/* Start the child with @fds as its descriptors 0, 1, 2 ... Returns 0 or a positive error. */
+static int start(struct child *c, const struct mcl_spawn *spawn, const int *fds, uint32_t count)
+{
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
+	char **env = child_environment();
+	int err;
+
+	if (!env)
+		return ENOMEM;
+	err = posix_spawn_file_actions_init(&actions);
+	if (err)
+		goto out_free;
+	err = posix_spawnattr_init(&attr);
+	if (err)
+		goto out_actions;
+	err = set_attributes(&attr);
+	for (uint32_t i = 0; !err && i < count; i++)
+		err = posix_spawn_file_actions_adddup2(&actions, fds[i], (int)i);
+	if (!err)
+		err = posix_spawn_file_actions_addclosefrom_np(&actions, (int)count);
+	if (err)
+		goto out_attr;
+	err = pidfd_spawn(&c->pidfd, spawn->argv[0], &actions, &attr, (char *const *)spawn->argv, env);
+	if (!err) {
+		c->pid = pidfd_getpid(c->pidfd);
+	} else if (err == ENOSYS) {
+		c->pidfd = -1;
+		err = posix_spawn(&c->pid, spawn->argv[0], &actions, &attr, (char *const *)spawn->argv, env);
+	}
+out_attr:
+	posix_spawnattr_destroy(&attr);
+out_actions:
+	posix_spawn_file_actions_destroy(&actions);
+out_free:
+	free(env);
+	return err;
+}
+
+/* Take what is in the log pipe; beyond the limit it is thrown away, but still read, or the child would block. */
+static void read_log(struct child *c)
+{
+	struct mcl_spawn_result *r = c->result;
+	char block[16384];
+
+	while (c->log >= 0) {
+		ssize_t n = read(c->log, block, sizeof(block));
+		size_t room = MCL_SPAWN_LOG_LIMIT - r->log_size;
+		size_t take = n > 0 ? (size_t)n : 0;
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n <= 0) {
+			close_fd(&c->log);
+			return;
+		}
+		take = take < room ? take : room;
+		if (r->log_size + take + 1 > c->log_capacity) {
+			size_t capacity = (r->log_size + take + 1) * 2;
+			char *grown = realloc(r->log, capacity);
+
+			if (!grown)
+				continue; /* a log with a hole is better than no build */
+			r->log = grown;
+			c->log_capacity = capacity;
+		}
+		memcpy(r->log + r->log_size, block, take);
+		r->log_size += take;
+		r->log[r->log_size] = '\0';
+	}
+}
+
+static void read_status(struct child *c)
+{
+	unsigned char byte;
+
+	while (c->status >= 0) {
+		ssize_t n = read(c->status, &byte, 1);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n <= 0)
+			close_fd(&c->status);
+		else
+			c->result->verdict = byte;
+	}
+}
+
+static void signal_group(const struct child *c, int sig)
+{
+	kill(-c->pid, sig);
+	if (c->pidfd >= 0)
+		pidfd_send_signal(c->pidfd, sig, NULL, 0);
+}
+
+/* Serve the pipes until the child has ended or @deadline (FOREVER: none) is over. Returns whether it has ended. */
+static bool serve(struct child *c, int64_t deadline)
+{
+	for (;;) {
+		struct pollfd fds[] = {
+			{ .fd = c->pidfd, .events = POLLIN },
+			{ .fd = c->status, .events = POLLIN },
+			{ .fd = c->log, .events = POLLIN },
+		};
+		int64_t left = deadline == FOREVER ? -1 : deadline - now_ms();
+
+		if (deadline != FOREVER && left < 0)
+			return false;
+		if (left > 60000)
+			left = 60000; /* poll() takes an int */
+		if (poll(fds, 3, (int)left) < 0 && errno != EINTR)
+			return false;
+		read_log(c);
+		read_status(c);
+		if (c->pidfd >= 0 ? fds[0].revents != 0 : c->status < 0) {
+			read_log(c); /* written between the first read and its end */
+			read_status(c);
+			return true;
+		}
+	}
+}
+
+/* Collect the wait status, if nobody else has. The child has ended, or (without a pidfd) closed its status pipe. */
+static void reap(struct child *c)
+{
+	siginfo_t info = { 0 };
+	int status;
+
+	if (c->pidfd >= 0) {
+		while (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED) < 0)
+			if (errno != EINTR)
+				return;
+		c->result->exit_status = info.si_code == CLD_EXITED ? (info.si_status & 0xff) << 8 :
+								      info.si_status & 0x7f;
+		return;
+	}
+	for (int i = 0; i < GRACE_MS; i += 10) {
+		pid_t pid = waitpid(c->pid, &status, WNOHANG);
+
+		if (pid == c->pid)
+			c->result->exit_status = status;
+		if (pid == c->pid || (pid < 0 && errno != EINTR))
+			return;
+		poll(NULL, 0, 10);
+	}
+	signal_group(c, SIGKILL);
+	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+		;
+}
+
+static int make_pipe(int *ours, int *theirs)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	*ours = ends[0];
+	*theirs = fcntl(ends[1], F_DUPFD_CLOEXEC, SAFE_FD);
+	close(ends[1]);
+	if (*theirs < 0 || fcntl(*ours, F_SETFL, O_NONBLOCK) < 0)
+		return -errno;
+	return 0;
+}
+
+int mcl_spawn_run(const struct mcl_spawn *spawn, struct mcl_spawn_result *result, struct mcl_reason *why)
+{
+	uint32_t count = MCL_SPAWN_FIRST_FD + spawn->other_count;
+	struct child c = { .pidfd = -1, .log = -1, .status = -1, .result = result };
+	int *fds = malloc(count * sizeof(*fds));
+	bool ended;
+	int err;
+
+	*result = (struct mcl_spawn_result){ .verdict = -1, .exit_status = -1 };
+	if (!fds)
+		return mcl_reason(why, -ENOMEM, "no memory to start the compiler");
+	for (uint32_t i = 0; i < count; i++)
+		fds[i] = -1;
+	err = make_pipe(&c.log, &fds[2]);
+	if (!err)
+		err = make_pipe(&c.status, &fds[MCL_SPAWN_STATUS_FD]);
+	for (uint32_t i = 0; !err && i < count; i++) {
+		if (i == 2 || i == MCL_SPAWN_STATUS_FD)
+			continue;
+		fds[i] = fcntl(i == 0 ? spawn->input :
+			       i == 1 ? spawn->output :
+					spawn->others[i - MCL_SPAWN_FIRST_FD],
+			       F_DUPFD_CLOEXEC, SAFE_FD);
+		if (fds[i] < 0)
+			err = -errno;
+	}
+	if (!err)
+		err = -start(&c, spawn, fds, count);
+	for (uint32_t i = 0; i < count; i++)
+		close_fd(&fds[i]); /* the child's ends: only so do we see their end */
+	if (err) {
+		mcl_reason(why, err, "cannot start the compiler %.200s: %s", spawn->argv[0], strerror(-err));
+		if (err == -EACCES || err == -ENOTDIR || err == -ENOEXEC)
+			err = -ENOENT;
+		goto out;
+	}
+
+	ended = serve(&c, spawn->timeout_s ? now_ms() + (int64_t)spawn->timeout_s * 1000 : FOREVER);
+	if (!ended) {
+		err = mcl_reason(why, -ETIMEDOUT, "the compiler did not end within %u seconds and was killed",
+				 spawn->timeout_s);
+		signal_group(&c, SIGTERM);
+		if (!serve(&c, now_ms() + GRACE_MS)) {
+			signal_group(&c, SIGKILL);
+			serve(&c, now_ms() + GRACE_MS);
+		}
+	}
+	reap(&c);
+out:
+	close_fd(&c.log);
+	close_fd(&c.status);
+	close_fd(&c.pidfd);
+	free(fds);
+	return err;
+}

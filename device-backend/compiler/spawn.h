@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Running mirrorcl-cc from inside an application, whatever the application does with signals, descriptors and
+ * children. Knows nothing of what is compiled.
+ */
+#ifndef MCL_SPAWN_H
+#define MCL_SPAWN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "support/log.h"
+
+/*
+ * The child's descriptors: standard input and output are the caller's, then the log (2), the status (3) and the
+ * caller's others.
+ */
+#define MCL_SPAWN_STATUS_FD 3
+#define MCL_SPAWN_FIRST_FD 4
+
+struct mcl_spawn {
+	const char *const *argv; /* argv[0] is the program's path; NULL terminated */
+	int input, output; /* become descriptors 0 and 1 */
+	const int *others; /* become MCL_SPAWN_FIRST_FD and up */
+	uint32_t other_count;
+	uint32_t timeout_s; /* 0: none */
+};
+
+struct mcl_spawn_result {
+	char *log; /* what the child wrote to standard error, at most MCL_SPAWN_LOG_LIMIT bytes; the caller frees it; NULL: none */
+	size_t log_size;
+	int verdict; /* the byte that came over the status descriptor, or -1 */
+	int exit_status; /* wait status, or -1: another part of the application has reaped the child */
+};
+
+#define MCL_SPAWN_LOG_LIMIT (4u << 20)
+
+/*
+ * Run to the end. The child has default signal handlers, an empty signal mask, no other descriptors, a process group
+ * of its own and the environment without LD_PRELOAD and LD_AUDIT, which are meant for the application.
+ *
+ * Works with SIGCHLD ignored, and with an application that waits for any child.
+ *
+ * Returns 0: it ended, see @result; -ETIMEDOUT: it was killed after timeout_s; -ENOENT: there is no such program, or
+ * it cannot be executed; -ENOMEM, -EMFILE, -EAGAIN and the like. @result->log is valid in each case.
+ */
+int mcl_spawn_run(const struct mcl_spawn *spawn, struct mcl_spawn_result *result, struct mcl_reason *why);
+
+#endif
