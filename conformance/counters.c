@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the mirror did, in numbers: a child process lets the device touch a known number of pages and ends; the report that
+ * MIRRORCL_REPORT makes it write is compared with what must have happened. On the shared mirror that is nothing at all.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "counters.cl.h"
+#include "harness.h"
+
+enum { PAGE = 4096, PAGES = 2048, LAUNCHES = 5 };
+
+/* ---- the children ---- */
+
+static void touch(unsigned char *p, size_t pages, bool write, cl_uint expected)
+{
+	cl_kernel kernel = conf_kernel("touch");
+	cl_uint *sum = conf_malloc(sizeof(*sum));
+
+	set_ptr(kernel, 0, p);
+	set_arg(kernel, 1, (cl_ulong)pages);
+	set_arg(kernel, 2, (cl_uint)write);
+	set_ptr(kernel, 3, sum);
+	conf_run(kernel, 1, 1);
+	assert_int_equal(*sum, expected);
+	free(sum);
+	assert_cl(clReleaseKernel(kernel));
+}
+
+/* 8 MiB at a 2 MiB boundary, with nothing beside it. */
+static unsigned char *lonely_pages(void)
+{
+	const size_t huge = 2 << 20;
+	unsigned char *p = conf_map(PAGES * PAGE + 3 * huge, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE);
+
+	p = (unsigned char *)(((uintptr_t)p + 2 * huge - 1) & ~(huge - 1));
+	assert_int_equal(mprotect(p, PAGES * PAGE, PROT_READ | PROT_WRITE), 0);
+	return p;
+}
+
+/* LAUNCHES launches that touch nothing beyond their argument. */
+static int touch_nothing(void)
+{
+	conf_open(counters_cl);
+	for (int i = 0; i < LAUNCHES; i++)
+		touch(NULL, 0, false, 0);
+	conf_close();
+	return 0;
+}
+
+/* The same, and one of them reads pages that the host filled. */
+static int read_pages(void)
+{
+	unsigned char *p = lonely_pages();
+	cl_uint sum = 0;
+
+	for (int i = 0; i < PAGES; i++)
+		sum += p[i * PAGE] = (unsigned char)(i * 3);
+	conf_open(counters_cl);
+	for (int i = 0; i < LAUNCHES; i++)
+		touch(i == 2 ? p : NULL, i == 2 ? PAGES : 0, false, i == 2 ? sum : 0);
+	conf_close();
+	return 0;
+}
+
+/* The device writes pages that the host filled, and the host reads them. */
+static int write_pages(void)
+{
+	unsigned char *p = lonely_pages();
+
+	memset(p, 1, PAGES * PAGE);
+	conf_open(counters_cl);
+	for (int i = 0; i < LAUNCHES; i++)
+		touch(i == 2 ? p : NULL, i == 2 ? PAGES : 0, true, 0);
+	for (int i = 0; i < PAGES; i++) {
+		assert_int_equal(p[i * PAGE], (unsigned char)(i + 1));
+		assert_int_equal(p[i * PAGE + 1], 1);
+	}
+	conf_close();
+	return 0;
+}
+
+/* Pages the program moves itself: there and back. */
+static int request_pages(void)
+{
+	unsigned char *p = lonely_pages();
+	const void *pointer = p;
+	size_t size = PAGES * PAGE;
+
+	memset(p, 1, PAGES * PAGE);
+	conf_open(counters_cl);
+	for (int i = 0; i < LAUNCHES; i++) {
+		if (i == 2)
+			assert_cl(clEnqueueSVMMigrateMem(conf.queue, 1, &pointer, &size, 0, 0, NULL, NULL));
+		touch(i == 2 ? p : NULL, i == 2 ? PAGES : 0, false, i == 2 ? PAGES : 0);
+	}
+	for (int i = 0; i < PAGES; i++)
+		assert_int_equal(p[i * PAGE + 7], 1);
+	conf_close();
+	return 0;
+}
+
+static const struct conf_child children[] = {
+	{ "touch-nothing", touch_nothing },
+	{ "read-pages", read_pages },
+	{ "write-pages", write_pages },
+	{ "request-pages", request_pages },
+	{ NULL, NULL },
+};
+
+/* ---- the comparison ---- */
+
+static bool faults; /* the mirror under test has page faults */
+
+/* Run a child and return its report, to be released by the caller. */
+static json_t *report_of(const char *child)
+{
+	char path[] = "/tmp/mirrorcl-report-XXXXXX", variable[64], output[8192];
+	const char *env[] = { variable, NULL };
+	int fd = mkstemp(path), status;
+	json_t *report;
+	json_error_t error;
+
+	assert_true(fd >= 0);
+	close(fd);
+	snprintf(variable, sizeof(variable), "MIRRORCL_REPORT=%s", path);
+	status = conf_spawn_wait(child, env, output, sizeof(output));
+	if (status)
+		fail_msg("%s ended with status %#x:\n%s", child, status, output);
+	report = json_load_file(path, JSON_DISABLE_EOF_CHECK, &error);
+	unlink(path);
+	if (!report)
+		fail_msg("the report of %s: %s", child, error.text);
+	assert_string_equal(json_string_value(json_object_get(report, "mirror")), faults ? "uffd" : "shared");
+	assert_int_equal(json_integer_value(json_object_get(report, "aborts")), 0);
+	return report;
+}
+
+static long number(json_t *report, const char *name)
+{
+	json_t *value = json_object_get(report, name);
+
+	assert_true(json_is_integer(value));
+	return (long)json_integer_value(value);
+}
+
+static long cause(json_t *report, const char *name, const char *what)
+{
+	return number(json_object_get(json_object_get(report, "causes"), name), what);
+}
+
+static long device_pages(json_t *report)
+{
+	return cause(report, "device-read", "pages") + cause(report, "device-write", "pages");
+}
+
+/* On a mirror without faults every cause is zero, whatever the program does. */
+static void assert_no_faults(json_t *report)
+{
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(json_object_get(report, "causes"), name, value) {
+		assert_int_equal(number(value, "count"), 0);
+		assert_int_equal(number(value, "pages"), 0);
+	}
+	assert_int_equal(number(report, "vram_peak"), 0);
+	assert_int_equal(number(report, "system_pages"), 0);
+}
+
+/* Kernels and groups are counted one by one. */
+static void kernels(void **state)
+{
+	json_t *report = report_of("touch-nothing");
+
+	(void)state;
+	assert_int_equal(number(report, "kernels"), LAUNCHES);
+	assert_int_equal(number(report, "groups"), LAUNCHES);
+	assert_int_equal(number(report, "compute_units"), conf.compute_units);
+	if (!faults)
+		assert_no_faults(report);
+	json_decref(report);
+}
+
+/*
+ * Reading PAGES pages moves or maps exactly that many more than not reading them, give or take the pages of stack and heap that
+ * differ between two runs; in fewer faults than pages.
+ */
+static void reading(void **state)
+{
+	json_t *without = report_of("touch-nothing"), *with = report_of("read-pages");
+
+	(void)state;
+	if (!faults) {
+		assert_no_faults(with);
+	} else {
+		assert_in_range(device_pages(with) - device_pages(without), PAGES, PAGES + 64);
+		assert_true(cause(with, "device-read", "count") > 0);
+		assert_true(cause(with, "device-read", "count") < PAGES / 4);
+		assert_true(cause(with, "device-read", "ns") > 0);
+	}
+	json_decref(without);
+	json_decref(with);
+}
+
+/* Written pages that moved to the device come back when the host touches them: all of them, once. */
+static void writing(void **state)
+{
+	json_t *report = report_of("write-pages");
+
+	(void)state;
+	if (!faults) {
+		assert_no_faults(report);
+	} else {
+		assert_true(device_pages(report) >= PAGES);
+		assert_true(cause(report, "device-write", "count") > 0);
+		assert_true(number(report, "vram_peak") >= PAGES * PAGE);
+		assert_in_range(cause(report, "cpu-fault", "pages"), PAGES, PAGES + 64);
+	}
+	json_decref(report);
+}
+
+/* A migration by request is one cause, and leaves no device fault to serve. */
+static void requests(void **state)
+{
+	json_t *without = report_of("touch-nothing"), *with = report_of("request-pages");
+
+	(void)state;
+	if (!faults) {
+		assert_no_faults(with);
+	} else {
+		assert_in_range(cause(with, "request", "pages"), PAGES, PAGES + 64);
+		assert_true(device_pages(with) - device_pages(without) < 64);
+	}
+	json_decref(without);
+	json_decref(with);
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kernels),
+		cmocka_unit_test(reading),
+		cmocka_unit_test(writing),
+		cmocka_unit_test(requests),
+	};
+	const char *mirror = getenv("MIRRORCL_MIRROR");
+
+	conf_dispatch_child(argc, argv, children);
+	conf_open_device();
+	faults = mirror && strcmp(mirror, "shared") != 0;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
