@@ -36,14 +36,9 @@ bind() {
 }
 
 # Whether the root has nothing of its own at $1: a system's folder (or file)
-# that is there is the root's, one that is not may be shown from the host.
-is_vacant() {
-	if [[ -d $root$1 ]]; then
-		[[ -z $(compgen -G "$root$1/*") ]]
-	else
-		[[ ! -s $root$1 ]]
-	fi
-}
+# that is there is the root's, one that is not may be shown from the host. Empty
+# folders and files are what bind() once made.
+is_vacant() { [[ ! -e $root$1 || -z $(find "$root$1" ! -type d -size +0 -print -quit) ]]; }
 
 mount --bind "$root" "$root"
 for path in /proc /dev /sys; do
@@ -54,11 +49,13 @@ for path in /*; do
 		bind "$path" || echo "dev: $path cannot be shown in the root" >&2
 	fi
 done
-for path in "${wanted[@]}"; do
-	if [[ $path && -e $path ]] && is_system "$path" && is_vacant "$path"; then
+mount --rbind /var/tmp "$root/var/tmp"
+# Sorted, so that a folder comes before what is in it, which is then there too.
+while read -r path; do
+	if is_system "$path" && [[ -e $path && ! $path -ef $root$path ]] && is_vacant "$path"; then
 		bind "$path"
 	fi
-done
+done < <(printf '%s\n' "${wanted[@]}" | LC_ALL=C sort -u)
 # Names of users and hosts are the host's.
 for path in /etc/passwd /etc/group /etc/hosts; do
 	[[ -f $path && -f $root$path ]] && mount --bind "$path" "$root$path"

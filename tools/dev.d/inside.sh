@@ -46,7 +46,7 @@ build_tree() {
 	local dir=$repo/build/$1 configuration
 	shift
 	[[ -f $repo/CMakeLists.txt ]] || die "$repo has no CMakeLists.txt"
-	configuration="$(inside_system) $*"
+	configuration="$(inside_system) $repo $*"
 	mkdir -p "$dir" || die "cannot write to $dir"
 	(
 		exec 7>"$dir/.lock"

@@ -63,8 +63,12 @@ root_mode() {
 
 # Neither way works: name the remedy for what forbids it.
 root_explain_no_mode() {
-	local what="build and run MirrorCL"
-	say "this system lets us neither mount folders nor make a user namespace; one of them is needed to $what."
+	say "this system lets us neither mount folders nor make a user namespace; one of them is needed to enter a Debian 13 root."
+	if [[ $EUID -eq 0 ]] && ! mountpoint -q /; then
+		say "you are in a chroot whose top folder is not a mount point. Outside of it, run this and enter it again:"
+		say "    mount --bind /its/folder /its/folder"
+		return
+	fi
 	if [[ $EUID -eq 0 ]]; then
 		say "you are root, so this is probably a container without the right to mount. Start it with that right:"
 		say "    docker run --cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined ..."
@@ -198,9 +202,14 @@ root_bootstrap_arguments() {
 # works as the user's subordinate ids and the result is unpacked as the user's
 # own files, so that they can be used and deleted without help.
 root_bootstrap() {
-	local mode=$1 target=$2 arguments
+	local mode=$1 target=$2 arguments fd
 	umask 022
 	PATH=$PATH:/usr/sbin:/sbin
+	# mmdebstrap hands a descriptor to dash, which takes one digit only.
+	for fd in /proc/self/fd/*; do
+		fd=${fd##*/}
+		((fd <= 2)) || eval "exec $fd>&-"
+	done
 	if [[ $mode == root ]]; then
 		mapfile -t arguments < <(root_bootstrap_arguments root "$target")
 		setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc mmdebstrap "${arguments[@]}"
@@ -423,7 +432,7 @@ root_run() {
 	done
 	: >"$root/.last-used"
 
-	binds=("$repo" "$(pwd -P)" /var/tmp)
+	binds=("$repo" "$(pwd -P)")
 	for path in "${HOME:-}" "${TMPDIR:-}" "${XDG_RUNTIME_DIR:-}"; do
 		[[ $path == /* && -d $path ]] && binds+=("$(cd "$path" 2>/dev/null && pwd -P)")
 	done
