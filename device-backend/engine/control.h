@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control block: the memory at window.layout.control_offset that host and engine share. Plain layout, no pointers
+ * The control block: the memory at window.layout.control_offset, which is 0, that host and engine share. Plain layout, no pointers
  * except addresses in the window, which are the same on both sides.
  *
  *   struct mcl_engine_control | struct mcl_cu[cu_count] | struct mcl_command_ring[MCL_RINGS]
@@ -43,7 +43,7 @@ enum mcl_boot_kind {
 	MCL_BOOT_EXEC, /* a process of its own: mcl_boot_uffd() runs after the window is all that is mapped */
 };
 
-/* Parts of the window that are not plain PROT_READ|PROT_WRITE. */
+/* Parts of the window that are not plain PROT_READ|PROT_WRITE, beside the guards below the units' stacks. */
 struct mcl_engine_map {
 	uint64_t offset, size;
 	uint32_t prot, reserved;
@@ -145,6 +145,7 @@ struct mcl_engine_control {
 	uint64_t magic;
 	/* set by the host before the engine starts, constant */
 	uint64_t window_base, window_size;
+	uint64_t image; /* address of struct mcl_engine_image */
 	uint64_t cus; /* address of struct mcl_cu[cu_count] */
 	uint64_t rings; /* address of struct mcl_command_ring[MCL_RINGS] */
 	uint64_t stacks; /* address of the stacks area */
@@ -190,9 +191,9 @@ struct mcl_engine_control {
 int mcl_boot_uffd(struct mcl_engine_control *control);
 
 /*
- * A unit took SIGBUS or SIGSEGV at @address in a kernel and will abort it. Runs in the signal handler: only raw system
- * calls. Lets the mirror clear what it had put there to make the access fail.
+ * A unit took SIGBUS or SIGSEGV at @address in a kernel and will abort it. Runs in the signal handler, only in an engine that
+ * was exec'ed: raw system calls only. Lets the mirror clear what it had put there to make the access fail.
  */
-void mcl_boot_uffd_fault(struct mcl_engine_control *control, uint64_t address);
+void mcl_boot_forget_fault(uint64_t address);
 
 #endif

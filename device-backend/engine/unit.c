@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A compute unit: finds packets, claims groups, completes packets, idles. The protocol is in command_ring.h; what a group does is
+ * in work.c; what happens when it fails in abort.c.
+ */
+#include "engine/engine.h"
+#include "engine/sys.h"
+
+#define CHUNK_MAX 64
+
+static uint64_t clock_now(struct mcl_engine_control *c)
+{
+	struct {
+		int64_t s, ns;
+	} t;
+
+	if (c->use_tsc)
+		return mcl_ticks();
+	mcl_sys2(__NR_clock_gettime, 1 /* CLOCK_MONOTONIC */, &t);
+	return (uint64_t)t.s * 1000000000 + (uint64_t)t.ns;
+}
+
+static inline struct mcl_packet *slot_of(struct mcl_command_ring *ring, uint64_t seq)
+{
+	return &ring->slots[seq % MCL_RING_SLOTS];
+}
+
+static inline bool has_tag(uint64_t cursor, uint64_t seq)
+{
+	return (cursor ^ MCL_CURSOR_TAG(seq)) >> MCL_CURSOR_GROUP_BITS == 0;
+}
+
+static void ring_bell(struct mcl_engine_control *c, uint64_t groups)
+{
+	uint32_t sleepers;
+
+	atomic_fetch_add(&c->bell.epoch, 1);
+	if (atomic_load(&c->bell.spinner))
+		groups--;
+	sleepers = atomic_load(&c->bell.sleepers);
+	if (groups > sleepers)
+		groups = sleepers;
+	if (groups)
+		mcl_futex_wake(&c->bell.epoch, (uint32_t)groups);
+}
+
+/* ---- finding work ---- */
+
+/* The oldest packet of a ring that has groups to claim. Nothing is claimed yet. */
+static bool ring_look(struct mcl_command_ring *ring, uint64_t *out)
+{
+	uint64_t head, tail;
+
+again:
+	head = atomic_load(&ring->head);
+	tail = atomic_load(&ring->tail);
+	for (uint64_t seq = head; seq != tail; seq++) {
+		struct mcl_packet *p = slot_of(ring, seq);
+		uint64_t cursor = atomic_load_explicit(&p->cursor, memory_order_acquire);
+
+		if (!has_tag(cursor, seq)) /* our view of .head is old */
+			goto again;
+		if (seq != head && p->flags & MCL_PKT_BARRIER)
+			return false;
+		if (MCL_CURSOR_GROUP(cursor) < p->total) {
+			*out = seq;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* The first ring at or after @from that exists; MCL_RINGS if there is none. */
+static uint32_t next_ring(struct mcl_engine_control *c, uint32_t from)
+{
+	while (from < MCL_RINGS) {
+		uint64_t bits = atomic_load_explicit(&c->active[from / 64], memory_order_acquire) >> (from % 64);
+
+		if (bits)
+			return from + (uint32_t)__builtin_ctzll(bits);
+		from = (from | 63) + 1;
+	}
+	return MCL_RINGS;
+}
+
+static bool look(struct mcl_engine_control *c, uint32_t first, uint32_t *ring, uint64_t *seq)
+{
+	for (uint32_t r = next_ring(c, first); r < MCL_RINGS; r = next_ring(c, r + 1))
+		if (ring_look(mcl_ring_at(c, r), seq)) {
+			*ring = r;
+			return true;
+		}
+	for (uint32_t r = next_ring(c, 0); r < first; r = next_ring(c, r + 1))
+		if (ring_look(mcl_ring_at(c, r), seq)) {
+			*ring = r;
+			return true;
+		}
+	return false;
+}
+
+/* ---- doing it ---- */
+
+static bool claim(struct mcl_engine_control *c, struct mcl_packet *p, uint64_t seq, uint64_t *first, uint64_t *count)
+{
+	uint64_t cursor = atomic_load_explicit(&p->cursor, memory_order_acquire);
+
+	for (;;) {
+		uint64_t group = MCL_CURSOR_GROUP(cursor), total = p->total, chunk = 1;
+
+		if (!has_tag(cursor, seq) || group >= total)
+			return false;
+		/*
+		 * Small pieces towards the end; with few groups one for each unit, so that groups that wait for each other
+		 * are all in flight.
+		 */
+		if (p->op == MCL_OP_KERNEL) {
+			chunk = (total - group) / (8ull * c->cu_count);
+			chunk = chunk < 1 ? 1 : chunk > CHUNK_MAX ? CHUNK_MAX : chunk;
+		}
+		if (atomic_compare_exchange_weak(&p->cursor, &cursor, cursor + chunk)) {
+			*first = group;
+			*count = chunk;
+			return true;
+		}
+	}
+}
+
+/* Move .head over what is complete, and call for help if what comes next is too much for this unit alone. */
+static void advance(struct mcl_engine_control *c, struct mcl_command_ring *ring)
+{
+	uint64_t head = atomic_load(&ring->head);
+
+	for (;;) {
+		struct mcl_packet *p = slot_of(ring, head);
+
+		if (head == atomic_load(&ring->tail))
+			return;
+		if (!(atomic_load(&p->state) & MCL_PKT_COMPLETE)) {
+			uint64_t total = p->total;
+
+			if (total > 1 && has_tag(atomic_load(&p->cursor), head))
+				ring_bell(c, (total < c->cu_count ? total : c->cu_count) - 1);
+			return;
+		}
+		if (atomic_compare_exchange_strong(&ring->head, &head, head + 1))
+			head++;
+	}
+}
+
+static void complete(struct mcl_engine_control *c, struct mcl_command_ring *ring, struct mcl_packet *p)
+{
+	uint32_t state;
+
+	atomic_store_explicit(&p->end, clock_now(c), memory_order_relaxed);
+	state = atomic_fetch_or(&p->state, MCL_PKT_COMPLETE);
+	/* The host may reuse the slot once .head has passed it: p is gone from here on. */
+	advance(c, ring);
+	if (atomic_load(&ring->waiters)) {
+		atomic_fetch_add(&ring->done_epoch, 1);
+		mcl_futex_wake(&ring->done_epoch, INT32_MAX);
+	}
+	if (state & MCL_PKT_NOTIFY) {
+		atomic_store(&c->host_bell.notify, 1);
+		mcl_host_bell(c);
+	}
+}
+
+static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t index, uint64_t seq)
+{
+	struct mcl_command_ring *ring = mcl_ring_at(c, index);
+	struct mcl_packet *p = slot_of(ring, seq);
+	struct mcl_work work = { .cu = cu, .packet = p };
+	uint64_t began = mcl_ticks(), mine = 0, other_seq;
+	uint32_t other_ring;
+
+	/* Before the claim, so that whoever fails this packet finds us. */
+	atomic_store_explicit(&cu->packet, MCL_CU_PACKET(index, seq), memory_order_relaxed);
+	while (claim(c, p, seq, &work.first, &work.count)) {
+		if (work.first == 0)
+			atomic_store_explicit(&p->start, clock_now(c), memory_order_relaxed);
+		if (atomic_load(&c->bell.sleepers) && look(c, index, &other_ring, &other_seq))
+			ring_bell(c, 1);
+		if (!mine)
+			mcl_work_prepare(&work);
+		mine += work.count;
+		if (mcl_guarded(&cu->guard, mcl_work_run, &work))
+			mine += mcl_abort_packet(cu, p);
+		else
+			atomic_fetch_add_explicit(&cu->groups, work.count, memory_order_relaxed);
+		if (mcl_ticks() - began > c->slice_ticks) {
+			/* Let other rings have a turn. */
+			cu->next_ring = index + 1 < MCL_RINGS ? index + 1 : 0;
+			break;
+		}
+	}
+	atomic_store_explicit(&cu->packet, MCL_CU_NONE, memory_order_relaxed);
+	if (mine) {
+		const bool kernel = p->op == MCL_OP_KERNEL;
+
+		if (atomic_fetch_add(&p->done, mine) + mine == p->total) {
+			if (kernel)
+				atomic_fetch_add_explicit(&cu->kernels, 1, memory_order_relaxed);
+			complete(c, ring, p);
+		}
+	}
+}
+
+static void idle(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t epoch)
+{
+	uint32_t nobody = 0;
+
+	if (c->spin_ticks && atomic_compare_exchange_strong(&c->bell.spinner, &nobody, cu->index + 1)) {
+		const uint64_t began = mcl_ticks();
+
+		while (atomic_load_explicit(&c->bell.epoch, memory_order_relaxed) == epoch &&
+		       mcl_ticks() - began < c->spin_ticks)
+			mcl_relax();
+		atomic_store(&c->bell.spinner, 0);
+		if (atomic_load(&c->bell.epoch) != epoch)
+			return;
+	}
+	atomic_fetch_add(&c->bell.sleepers, 1);
+	mcl_futex_wait(&c->bell.epoch, epoch);
+	atomic_fetch_sub(&c->bell.sleepers, 1);
+}
+
+_Noreturn void mcl_unit_main(struct mcl_cu *cu)
+{
+	struct mcl_engine_control *c = mcl_control();
+
+	atomic_store(&cu->packet, MCL_CU_NONE);
+	if (mcl_signals_thread(cu))
+		mcl_exit_group(1);
+	atomic_store(&cu->tid, (uint32_t)mcl_sys0(__NR_gettid));
+	for (;;) {
+		const uint32_t epoch = atomic_load(&c->bell.epoch);
+		uint32_t ring;
+		uint64_t seq;
+
+		if (look(c, cu->next_ring, &ring, &seq))
+			run_packet(c, cu, ring, seq);
+		else
+			idle(c, cu, epoch);
+	}
+}
