@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+/* The window's layout, and everything in it that must be there before the engine starts. */
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/host/backend_private.h"
+#include "support/config.h"
+
+#define PAGE 4096ull
+#define MIB (1ull << 20)
+#define PAGE_UP(x) (((x) + PAGE - 1) & ~(PAGE - 1))
+
+#define HEAP_SIZE (32 * MIB)
+#define HEAP_GRANULE 1024u
+#define SLICE_US 1000u
+
+/* All of it is sparse; the second is for processes with a limit on their address space. */
+static const struct {
+	uint64_t code_size, guard_size;
+} variants[] = {
+	{ 256 * MIB, 24 * MIB },
+	{ 32 * MIB, 256 << 10 },
+};
+
+static uint64_t place(uint64_t *end, uint64_t size)
+{
+	const uint64_t at = *end;
+
+	*end += PAGE_UP(size);
+	return at;
+}
+
+static void make_layout(struct mcl_window_layout *l, uint32_t cus, uint64_t image, unsigned int variant)
+{
+	const uint64_t stride = variants[variant].guard_size + MCL_CU_REST_SIZE;
+	uint64_t end = 0;
+
+	l->control_size = sizeof(struct mcl_engine_control) + cus * sizeof(struct mcl_cu) +
+			  MCL_RINGS * sizeof(struct mcl_command_ring);
+	l->control_offset = place(&end, l->control_size);
+	l->image_size = image;
+	l->image_offset = place(&end, l->image_size);
+	l->heap_size = HEAP_SIZE;
+	l->heap_offset = place(&end, l->heap_size);
+	l->code_size = variants[variant].code_size;
+	l->code_offset = place(&end, l->code_size);
+	l->stacks_size = cus * stride;
+	l->stacks_offset = place(&end, l->stacks_size);
+	l->total_size = end;
+}
+
+static int fill_unit(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t index, uint64_t guard)
+{
+	uint64_t at = c->stacks + index * c->cu_stride;
+
+	cu->index = index;
+	atomic_store(&cu->packet, MCL_CU_NONE);
+	cu->guard_low = at;
+	at += guard;
+	cu->stack_low = at;
+	at += MCL_CU_STACK_SIZE;
+	cu->stack_top = at;
+	cu->signal_stack = at;
+	at += MCL_CU_SIGNAL_STACK_SIZE;
+	cu->local_memory = at;
+	at += MCL_CU_LOCAL_SIZE;
+	cu->args = at;
+	at += MCL_CU_ARGS_SIZE;
+	cu->printf_buffer = at;
+	return mprotect((void *)(uintptr_t)cu->guard_low, guard, PROT_NONE) ? -errno : 0;
+}
+
+static int fill_control(struct mcl_backend *b, uint64_t guard)
+{
+	const struct mcl_window_layout *const l = &b->window.layout;
+	struct mcl_engine_control *const c = b->control;
+	const uint64_t at = b->window.base + l->control_offset + sizeof(*c);
+	/* On one processor whoever spins keeps the other side from working. */
+	const uint64_t spin_us = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? mcl_config()->spin_us : 0;
+	int err;
+
+	c->window_base = b->window.base;
+	c->window_size = l->total_size;
+	c->cus = at;
+	c->rings = at + b->cu_count * sizeof(struct mcl_cu);
+	c->stacks = b->window.base + l->stacks_offset;
+	c->cu_stride = guard + MCL_CU_REST_SIZE;
+	c->cu_count = b->cu_count;
+	c->spin_ticks = spin_us * mcl_clock_ticks_per_us();
+	c->slice_ticks = SLICE_US * mcl_clock_ticks_per_us();
+	c->use_tsc = mcl_clock_use_tsc();
+	c->host_pid = getpid();
+	c->boot.kind = MCL_BOOT_SHARED;
+	b->cus = (struct mcl_cu *)(uintptr_t)c->cus;
+	for (uint32_t i = 0; i < b->cu_count; i++) {
+		err = fill_unit(c, &b->cus[i], i, guard);
+		if (err)
+			return err;
+	}
+	/* Kernel code: readable and executable, written through an alias only. */
+	c->maps[0].offset = l->code_offset;
+	c->maps[0].size = l->code_size;
+	c->maps[0].prot = PROT_READ | PROT_EXEC;
+	c->map_count = 1;
+	if (mprotect((void *)(uintptr_t)(b->window.base + l->code_offset), l->code_size, PROT_READ | PROT_EXEC))
+		return -errno;
+	c->magic = MCL_CONTROL_MAGIC;
+	return 0;
+}
+
+int mcl_layout_create(struct mcl_backend *b, struct mcl_reason *why)
+{
+	const unsigned int count = sizeof(variants) / sizeof(*variants);
+	struct mcl_engine_file file;
+	struct mcl_window_layout layout;
+	unsigned int v;
+	uint64_t image;
+	int err;
+
+	err = mcl_image_open(&file, why);
+	if (err)
+		return err;
+	for (v = 0; v < count; v++) {
+		make_layout(&layout, b->cu_count, file.memory, v);
+		err = mcl_window_create(&layout, &b->window, why);
+		if (err != -ENOMEM)
+			break;
+	}
+	if (err)
+		return err;
+	b->control = (struct mcl_engine_control *)(uintptr_t)(b->window.base + layout.control_offset);
+	err = fill_control(b, variants[v].guard_size);
+	if (err) {
+		mcl_reason(why, err, "cannot set up the device's window: %s", strerror(-err));
+		goto err_window;
+	}
+	err = mcl_image_load(&file, b, &image, why);
+	if (err)
+		goto err_window;
+	b->control->image = image;
+	err = mcl_range_init(&b->heap, layout.heap_offset, layout.heap_size, HEAP_GRANULE);
+	if (err)
+		goto err_memory;
+	err = mcl_range_init(&b->code, layout.code_offset, layout.code_size, PAGE);
+	if (err)
+		goto err_heap;
+	b->params.window = &b->window;
+	b->params.engine_entry = ((const struct mcl_engine_image *)(uintptr_t)image)->entry;
+	b->params.engine_stack = b->cus[0].stack_top;
+	b->params.engine_elf = file.bytes;
+	b->params.engine_elf_size = file.size;
+	return 0;
+
+err_heap:
+	mcl_range_destroy(&b->heap);
+err_memory:
+	mcl_reason(why, err, "out of memory");
+err_window:
+	mcl_window_destroy(&b->window);
+	return err;
+}
