@@ -15,6 +15,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/*
+ * For the few functions that loaders look up by name. Everything else named like the API is hidden, although the
+ * headers declare it: a definition that is hidden stays so.
+ */
+#define MCL_EXPORT __attribute__((visibility("default")))
+
 enum mcl_type {
 	MCL_TYPE_PLATFORM = 0x4d434c01,
 	MCL_TYPE_DEVICE,

@@ -21,8 +21,9 @@ cl_int clGetPlatformIDs(cl_uint num_entries, cl_platform_id *platforms, cl_uint 
 	return CL_SUCCESS;
 }
 
-cl_int clGetPlatformInfo(cl_platform_id platform, cl_platform_info param_name, size_t param_value_size,
-			 void *param_value, size_t *param_value_size_ret)
+/* Exported: loaders look it up by name. */
+MCL_EXPORT cl_int clGetPlatformInfo(cl_platform_id platform, cl_platform_info param_name, size_t param_value_size,
+				    void *param_value, size_t *param_value_size_ret)
 {
 	/* NULL is left to the implementation: it means the only platform there is. */
 	if (platform && !mcl_object_valid(platform, MCL_TYPE_PLATFORM))

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Program and kernel objects. Lock order: program before kernel. */
+/*
+ * Program and kernel objects. Lock order: kernel->lock, then program->lock, then a specialisation's lock.
+ *
+ * A program has a build: what one successful clBuildProgram made and placed in the engine. Kernels and packets in flight
+ * hold the build, not the program, so that it lives until the last of them ends.
+ */
 #ifndef MCL_PROGRAM_H
 #define MCL_PROGRAM_H
 
@@ -9,37 +14,110 @@
 #include "compiler/compiler.h"
 #include "runtime/context.h"
 
-/* What one successful build made. Kernels and packets in flight keep it alive while the program is rebuilt. */
+/* ---- builds: build.c ---- */
+
+/* What a program was compiled from: immutable, shared by builds and the background compiler. */
+struct mcl_source {
+	_Atomic uint32_t refs;
+	char *text;
+	size_t size;
+	char *options; /* never NULL */
+	uint32_t header_count;
+	char **header_names, **header_texts;
+};
+
+/* Copies everything; @options may be NULL. Returns NULL when memory is short. */
+struct mcl_source *mcl_source_create(const char *text, size_t size, const char *options, uint32_t header_count,
+				     const char *const *header_names, const char *const *header_texts);
+struct mcl_source *mcl_source_get(struct mcl_source *source);
+void mcl_source_put(struct mcl_source *source); /* NULL is allowed */
+
+/* The request to compile it, without local sizes; valid as long as @source. */
+void mcl_source_request(const struct mcl_source *source, struct mcl_compile_request *req);
+
+struct mcl_specialization;
+
+/* What one successful build made. Kernels and packets in flight keep it alive. */
 struct mcl_build {
 	_Atomic uint32_t refs;
 	struct mcl_code_object *co;
 	struct mcl_program_code *code;
-	struct _cl_program *program; /* not a reference */
+	struct mcl_specialization *specialization; /* NULL: none wanted, or made from a binary */
 };
+
+/*
+ * Compile @source, or find it in the cache, together with the specialised work-group functions that earlier runs of the
+ * program used. As mcl_compile().
+ */
+int mcl_build_compile(struct mcl_source *source, struct mcl_code_object **co, char **log, struct mcl_reason *why);
+
+/*
+ * Place @co in the engine. @source may be NULL (made from a binary). References to both are taken. As mcl_program_load().
+ */
+int mcl_build_create(cl_context context, struct mcl_code_object *co, struct mcl_source *source, struct mcl_build **out,
+		     struct mcl_reason *why);
 struct mcl_build *mcl_build_get(struct mcl_build *build);
-void mcl_build_put(struct mcl_build *build);
+void mcl_build_put(struct mcl_build *build); /* no locks held; NULL is allowed */
+
+/*
+ * A kernel of @build is launched with this local size: after a few such launches have work-group functions compiled for it
+ * in the background. Costs a few loads; never waits; any lock may be held.
+ */
+void mcl_build_request_local_size(struct mcl_build *build, const uint64_t local[3]);
+
+/* ---- programs: program.c, program_build.c, program_link.c, program_info.c ---- */
+
+enum mcl_origin {
+	MCL_ORIGIN_SOURCE,
+	MCL_ORIGIN_BINARY,
+	MCL_ORIGIN_LINK, /* clLinkProgram */
+};
 
 struct _cl_program {
 	struct mcl_object obj;
 	cl_context context; /* runtime reference */
+	enum mcl_origin origin;
+	char *source; /* concatenated, with a terminator; NULL unless MCL_ORIGIN_SOURCE */
+	size_t source_size; /* without the terminator */
 	pthread_mutex_t lock; /* everything below */
-	char *source; /* concatenated; NULL when made from a binary */
-	size_t source_size;
-	struct mcl_code_object *binary; /* from clCreateProgramWithBinary, until built */
-	char *options;
-	char *log;
+	struct mcl_code_object *binary; /* given, compiled or built: CL_PROGRAM_BINARIES. NULL: none yet */
+	struct mcl_source *compiled_from; /* of a compiled or linked @binary; else NULL */
+	char *options; /* of the last build, compilation or link; NULL: none yet */
+	char *log; /* likewise */
 	cl_build_status status;
 	cl_program_binary_type binary_type;
 	struct mcl_build *build; /* NULL until built */
 	uint32_t kernel_count; /* attached kernel objects: a rebuild is refused while not zero */
 };
 
+/* A program without source or binary yet. Takes a reference to @context. NULL when memory is short. */
+cl_program mcl_program_create(cl_context context, enum mcl_origin origin);
+
+/*
+ * Begin building, compiling or linking: status becomes CL_BUILD_IN_PROGRESS, the previous executable goes.
+ * CL_INVALID_OPERATION while kernels are attached or another build runs; CL_OUT_OF_HOST_MEMORY.
+ */
+cl_int mcl_program_begin(const char *function, cl_program program, const char *options);
+
+/*
+ * End it. @log (malloc'd or NULL) is taken over; if it is empty, @why stands in for it. @binary and @build (references, or
+ * NULL) are taken over. @status CL_BUILD_SUCCESS or CL_BUILD_ERROR.
+ */
+void mcl_program_end(cl_program program, cl_build_status status, cl_program_binary_type type,
+		     struct mcl_code_object *binary, struct mcl_source *compiled_from, struct mcl_build *build,
+		     char *log, const struct mcl_reason *why);
+
+/* The check of the device list that build, compile and link share. */
+cl_int mcl_program_check_devices(const char *function, cl_uint num_devices, const cl_device_id *devices);
+
+/* ---- kernels: kernel.c, kernel_arg.c, kernel_info.c ---- */
+
 struct mcl_kernel_arg {
 	bool set;
 	bool is_svm; /* set by clSetKernelArgSVMPointer */
 	cl_mem mem; /* runtime reference while set to a cl_mem, else NULL */
 	size_t size; /* of the value, or of local memory */
-	void *value; /* points into the kernel's value storage */
+	void *value; /* points into the kernel's value storage; a pointer argument's holds the address. NULL for local */
 };
 
 struct _cl_kernel {
@@ -53,10 +131,17 @@ struct _cl_kernel {
 	uint32_t unset_args; /* how many are not set yet */
 	struct mcl_kernel_arg *args;
 	uint8_t *values; /* storage of all values, each aligned to its size up to 128 */
+	size_t values_size;
 	/* clSetKernelExecInfo */
 	bool fine_grain_system;
 	void **svm_pointers;
 	size_t svm_pointer_count;
 };
+
+/*
+ * A kernel object for entry @index of @build, whose reference count the caller guarantees; called with program->lock held.
+ * NULL when memory is short.
+ */
+cl_kernel mcl_kernel_create(cl_program program, struct mcl_build *build, uint32_t index);
 
 #endif

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Arguments of kernels. A value is copied when it is set; a cl_mem is replaced by its address at once, for buffers never
+ * move. Each call costs the same, however many objects there are.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/mem.h"
+#include "runtime/program.h"
+
+/* Kernel lock held. Returns the memory object that the argument was set to before, to be put without the lock. */
+static cl_mem store(cl_kernel kernel, cl_uint index, const void *value, size_t value_size, size_t size, cl_mem mem,
+		    bool is_svm)
+{
+	struct mcl_kernel_arg *arg = &kernel->args[index];
+	cl_mem old = arg->mem;
+
+	if (!arg->set) {
+		arg->set = true;
+		kernel->unset_args--;
+	}
+	if (value_size)
+		memcpy(arg->value, value, value_size);
+	arg->size = size;
+	arg->mem = mem;
+	arg->is_svm = is_svm;
+	return old;
+}
+
+static void set(cl_kernel kernel, cl_uint index, const void *value, size_t value_size, size_t size, cl_mem mem,
+		bool is_svm)
+{
+	cl_mem old;
+
+	if (mem)
+		mcl_object_get(&mem->obj);
+	pthread_mutex_lock(&kernel->lock);
+	old = store(kernel, index, value, value_size, size, mem, is_svm);
+	pthread_mutex_unlock(&kernel->lock);
+	if (old)
+		mcl_object_put(&old->obj);
+}
+
+/* What messages call argument @index. */
+static const char *arg_name(cl_kernel kernel, cl_uint index)
+{
+	return mcl_co_string(kernel->build->co, kernel->arg_info[index].name);
+}
+
+static cl_int set_pointer(const char *function, cl_kernel kernel, cl_uint index, size_t size, const void *value)
+{
+	void *address = NULL;
+	cl_mem mem = NULL;
+
+	if (size != sizeof(cl_mem))
+		return mcl_cl_error(function, CL_INVALID_ARG_SIZE,
+				    "argument %u (%s) is a pointer: %zu bytes are not a cl_mem", index,
+				    arg_name(kernel, index), size);
+	/* NULL, or a pointer to NULL, is a null pointer in the kernel. */
+	if (value)
+		memcpy(&mem, value, sizeof(mem));
+	if (mem) {
+		if (!mcl_object_valid(mem, MCL_TYPE_MEM))
+			return mcl_cl_error(function, CL_INVALID_MEM_OBJECT,
+					    "argument %u (%s): %p is not a live memory object", index,
+					    arg_name(kernel, index), (void *)mem);
+		if (mem->context != kernel->program->context)
+			return mcl_cl_error(function, CL_INVALID_MEM_OBJECT,
+					    "argument %u (%s): the memory object belongs to another context", index,
+					    arg_name(kernel, index));
+		address = mem->data;
+	}
+	set(kernel, index, &address, sizeof(address), sizeof(address), mem, false);
+	return CL_SUCCESS;
+}
+
+static cl_int set_local(const char *function, cl_kernel kernel, cl_uint index, size_t size, const void *value)
+{
+	if (value)
+		return mcl_cl_error(function, CL_INVALID_ARG_VALUE,
+				    "argument %u (%s) is local memory: arg_value must be NULL", index,
+				    arg_name(kernel, index));
+	if (!size)
+		return mcl_cl_error(function, CL_INVALID_ARG_SIZE, "argument %u (%s) is local memory of 0 bytes", index,
+				    arg_name(kernel, index));
+	set(kernel, index, NULL, 0, size, NULL, false);
+	return CL_SUCCESS;
+}
+
+static cl_int set_value(const char *function, cl_kernel kernel, cl_uint index, size_t size, const void *value)
+{
+	if (size != kernel->arg_info[index].size)
+		return mcl_cl_error(function, CL_INVALID_ARG_SIZE, "argument %u (%s) has %u bytes, not %zu", index,
+				    arg_name(kernel, index), kernel->arg_info[index].size, size);
+	if (!value)
+		return mcl_cl_error(function, CL_INVALID_ARG_VALUE, "argument %u (%s): arg_value is NULL", index,
+				    arg_name(kernel, index));
+	set(kernel, index, value, size, size, NULL, false);
+	return CL_SUCCESS;
+}
+
+cl_int clSetKernelArg(cl_kernel kernel, cl_uint arg_index, size_t arg_size, const void *arg_value)
+{
+	if (!mcl_object_valid(kernel, MCL_TYPE_KERNEL))
+		return MCL_ERR(CL_INVALID_KERNEL, "%p is not a live kernel", (void *)kernel);
+	if (arg_index >= kernel->info->arg_count)
+		return MCL_ERR(CL_INVALID_ARG_INDEX, "argument %u of %u", arg_index, kernel->info->arg_count);
+
+	switch (kernel->arg_info[arg_index].kind) {
+	case MCL_CO_ARG_VALUE:
+		return set_value(__func__, kernel, arg_index, arg_size, arg_value);
+	case MCL_CO_ARG_POINTER:
+		return set_pointer(__func__, kernel, arg_index, arg_size, arg_value);
+	case MCL_CO_ARG_LOCAL:
+		return set_local(__func__, kernel, arg_index, arg_size, arg_value);
+	case MCL_CO_ARG_IMAGE:
+		if (arg_size != sizeof(cl_mem))
+			return MCL_ERR(CL_INVALID_ARG_SIZE, "argument %u is an image: %zu bytes are not a cl_mem",
+				       arg_index, arg_size);
+		return MCL_ERR(CL_INVALID_MEM_OBJECT, "argument %u is an image, and the device has none", arg_index);
+	default:
+		if (arg_size != sizeof(cl_sampler))
+			return MCL_ERR(CL_INVALID_ARG_SIZE, "argument %u is a sampler: %zu bytes are not a cl_sampler",
+				       arg_index, arg_size);
+		return MCL_ERR(CL_INVALID_SAMPLER, "argument %u is a sampler, and the device has none", arg_index);
+	}
+}
+
+/* Any address will do: where system memory is shared there is no telling which ones the kernel may use. */
+cl_int clSetKernelArgSVMPointer(cl_kernel kernel, cl_uint arg_index, const void *arg_value)
+{
+	if (!mcl_object_valid(kernel, MCL_TYPE_KERNEL))
+		return MCL_ERR(CL_INVALID_KERNEL, "%p is not a live kernel", (void *)kernel);
+	if (arg_index >= kernel->info->arg_count)
+		return MCL_ERR(CL_INVALID_ARG_INDEX, "argument %u of %u", arg_index, kernel->info->arg_count);
+	if (kernel->arg_info[arg_index].kind != MCL_CO_ARG_POINTER)
+		return MCL_ERR(CL_INVALID_ARG_VALUE, "argument %u (%s) is not a pointer to global or constant memory",
+			       arg_index, arg_name(kernel, arg_index));
+	set(kernel, arg_index, &arg_value, sizeof(arg_value), sizeof(arg_value), NULL, true);
+	return CL_SUCCESS;
+}
+
+static cl_int set_svm_pointers(const char *function, cl_kernel kernel, size_t size, const void *value)
+{
+	void **copy, **old;
+
+	if (!size || size % sizeof(void *))
+		return mcl_cl_error(function, CL_INVALID_VALUE, "%zu bytes are not a list of pointers", size);
+	copy = malloc(size);
+	if (!copy)
+		return mcl_cl_error(function, CL_OUT_OF_HOST_MEMORY, "no memory for a list of pointers");
+	memcpy(copy, value, size);
+	pthread_mutex_lock(&kernel->lock);
+	old = kernel->svm_pointers;
+	kernel->svm_pointers = copy;
+	kernel->svm_pointer_count = size / sizeof(void *);
+	pthread_mutex_unlock(&kernel->lock);
+	free(old);
+	return CL_SUCCESS;
+}
+
+cl_int clSetKernelExecInfo(cl_kernel kernel, cl_kernel_exec_info param_name, size_t param_value_size,
+			   const void *param_value)
+{
+	cl_bool system;
+
+	if (!mcl_object_valid(kernel, MCL_TYPE_KERNEL))
+		return MCL_ERR(CL_INVALID_KERNEL, "%p is not a live kernel", (void *)kernel);
+	if (!param_value)
+		return MCL_ERR(CL_INVALID_VALUE, "param_value is NULL");
+	switch (param_name) {
+	case CL_KERNEL_EXEC_INFO_SVM_PTRS:
+		return set_svm_pointers(__func__, kernel, param_value_size, param_value);
+	case CL_KERNEL_EXEC_INFO_SVM_FINE_GRAIN_SYSTEM:
+		if (param_value_size != sizeof(system))
+			return MCL_ERR(CL_INVALID_VALUE, "%zu bytes are not a cl_bool", param_value_size);
+		memcpy(&system, param_value, sizeof(system));
+		if (system && !mcl_device_caps()->system_svm)
+			return MCL_ERR(CL_INVALID_OPERATION, "the device has no fine-grained system SVM");
+		pthread_mutex_lock(&kernel->lock);
+		kernel->fine_grain_system = system;
+		pthread_mutex_unlock(&kernel->lock);
+		return CL_SUCCESS;
+	}
+	return MCL_ERR(CL_INVALID_VALUE, "unknown execution property 0x%x", param_name);
+}

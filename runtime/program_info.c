@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+/* What can be asked of a program and of its last build. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/program.h"
+
+/* The answer is an array of pointers that the application gave, one for the one device, to be filled. */
+static cl_int binaries(const char *function, const struct mcl_code_object *co, size_t param_value_size,
+		       void *param_value, size_t *param_value_size_ret)
+{
+	unsigned char *to;
+
+	if (param_value) {
+		if (param_value_size < sizeof(to))
+			return mcl_cl_error(function, CL_INVALID_VALUE,
+					    "param_value_size is %zu, less than one pointer", param_value_size);
+		memcpy(&to, param_value, sizeof(to));
+		if (to && co)
+			memcpy(to, co->bytes, co->size);
+	}
+	if (param_value_size_ret)
+		*param_value_size_ret = sizeof(to);
+	return CL_SUCCESS;
+}
+
+/* "a;b;c", malloc'd, or NULL. */
+static char *kernel_names(const struct mcl_code_object *co)
+{
+	size_t size = 1;
+	char *names, *at;
+
+	for (uint32_t i = 0; i < co->header->kernels.count; i++)
+		size += strlen(mcl_co_string(co, co->kernels[i].name)) + 1;
+	names = malloc(size);
+	if (!names)
+		return NULL;
+	at = names;
+	*at = '\0';
+	for (uint32_t i = 0; i < co->header->kernels.count; i++) {
+		if (i)
+			*at++ = ';';
+		at = stpcpy(at, mcl_co_string(co, co->kernels[i].name));
+	}
+	return names;
+}
+
+cl_int clGetProgramInfo(cl_program program, cl_program_info param_name, size_t param_value_size, void *param_value,
+			size_t *param_value_size_ret)
+{
+	struct mcl_code_object *co = NULL;
+	bool executable;
+	char *names;
+	cl_int error;
+
+	if (!mcl_object_valid(program, MCL_TYPE_PROGRAM))
+		return MCL_ERR(CL_INVALID_PROGRAM, "%p is not a live program", (void *)program);
+
+	pthread_mutex_lock(&program->lock);
+	if (program->binary)
+		co = mcl_code_object_get(program->binary);
+	executable = program->build != NULL;
+	pthread_mutex_unlock(&program->lock);
+
+	switch (param_name) {
+	case CL_PROGRAM_REFERENCE_COUNT:
+		error = MCL_INFO_VALUE(cl_uint, mcl_object_app_refs(&program->obj));
+		break;
+	case CL_PROGRAM_CONTEXT:
+		error = MCL_INFO_VALUE(cl_context, program->context);
+		break;
+	case CL_PROGRAM_NUM_DEVICES:
+		error = MCL_INFO_VALUE(cl_uint, 1);
+		break;
+	case CL_PROGRAM_DEVICES:
+		error = MCL_INFO_VALUE(cl_device_id, &mcl_device);
+		break;
+	case CL_PROGRAM_SOURCE:
+		error = program->source ? MCL_INFO(program->source, program->source_size + 1) : MCL_INFO_STRING("");
+		break;
+	case CL_PROGRAM_IL:
+		error = MCL_INFO(NULL, 0);
+		break;
+	case CL_PROGRAM_BINARY_SIZES:
+		error = MCL_INFO_VALUE(size_t, co ? co->size : 0);
+		break;
+	case CL_PROGRAM_BINARIES:
+		error = binaries(__func__, co, param_value_size, param_value, param_value_size_ret);
+		break;
+	case CL_PROGRAM_NUM_KERNELS:
+		if (!executable)
+			error = MCL_ERR(CL_INVALID_PROGRAM_EXECUTABLE, "the program is not built");
+		else
+			error = MCL_INFO_VALUE(size_t, co->header->kernels.count);
+		break;
+	case CL_PROGRAM_KERNEL_NAMES:
+		if (!executable) {
+			error = MCL_ERR(CL_INVALID_PROGRAM_EXECUTABLE, "the program is not built");
+			break;
+		}
+		names = kernel_names(co);
+		error = names ? MCL_INFO_STRING(names) : MCL_ERR(CL_OUT_OF_HOST_MEMORY, "out of memory");
+		free(names);
+		break;
+	case CL_PROGRAM_SCOPE_GLOBAL_CTORS_PRESENT:
+	case CL_PROGRAM_SCOPE_GLOBAL_DTORS_PRESENT:
+		error = MCL_INFO_VALUE(cl_bool, CL_FALSE);
+		break;
+	default:
+		error = MCL_ERR(CL_INVALID_VALUE, "unknown program query 0x%x", param_name);
+		break;
+	}
+	mcl_code_object_put(co);
+	return error;
+}
+
+cl_int clGetProgramBuildInfo(cl_program program, cl_device_id device, cl_program_build_info param_name,
+			     size_t param_value_size, void *param_value, size_t *param_value_size_ret)
+{
+	cl_int error;
+
+	if (!mcl_object_valid(program, MCL_TYPE_PROGRAM))
+		return MCL_ERR(CL_INVALID_PROGRAM, "%p is not a live program", (void *)program);
+	if (!mcl_object_valid(device, MCL_TYPE_DEVICE))
+		return MCL_ERR(CL_INVALID_DEVICE, "%p is not the program's device", (void *)device);
+
+	pthread_mutex_lock(&program->lock);
+	switch (param_name) {
+	case CL_PROGRAM_BUILD_STATUS:
+		error = MCL_INFO_VALUE(cl_build_status, program->status);
+		break;
+	case CL_PROGRAM_BUILD_OPTIONS:
+		error = MCL_INFO_STRING(program->options ? program->options : "");
+		break;
+	case CL_PROGRAM_BUILD_LOG:
+		error = MCL_INFO_STRING(program->log ? program->log : "");
+		break;
+	case CL_PROGRAM_BINARY_TYPE:
+		error = MCL_INFO_VALUE(cl_program_binary_type, program->binary_type);
+		break;
+	case CL_PROGRAM_BUILD_GLOBAL_VARIABLE_TOTAL_SIZE:
+		error = MCL_INFO_VALUE(size_t, program->build ? program->build->co->header->global_size : 0);
+		break;
+	default:
+		error = MCL_ERR(CL_INVALID_VALUE, "unknown build query 0x%x", param_name);
+		break;
+	}
+	pthread_mutex_unlock(&program->lock);
+	return error;
+}
