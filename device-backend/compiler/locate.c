@@ -138,7 +138,7 @@ void mcl_compiler_identity(const char *path, struct mcl_digest *digest)
 		fclose(icd);
 	}
 	mcl_digest_field(digest, name, strlen(name));
-	if (hash_file(digest, name))
+	if (strchr(name, '/') && hash_file(digest, name))
 		return;
 	for (size_t i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
 		snprintf(library, sizeof(library), "%s/%s", folders[i], name);

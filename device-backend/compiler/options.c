@@ -25,7 +25,7 @@ static int bad(const struct building *b, const char *option, const char *what)
  * The next word of *@text, unquoted, malloc'd in *@word; *@word is NULL at the end. *@text moves behind it.
  * Returns 0, -EINVAL when a quote is not closed, -ENOMEM.
  */
-static int next_word(const char **text, char **word)
+static int next_word(const struct building *b, const char **text, char **word)
 {
 	const char *p = *text;
 	char quote = '\0', *out;
@@ -54,7 +54,7 @@ static int next_word(const char **text, char **word)
 	*text = p;
 	if (quote) {
 		free(out);
-		return -EINVAL;
+		return mcl_reason(b->why, -EINVAL, "the build options have a quote that is not closed");
 	}
 	*word = out;
 	return 0;
@@ -192,14 +192,12 @@ static int parse(struct building *b, const char *text)
 	int err;
 
 	for (;;) {
-		err = next_word(&text, &word);
-		if (err == -EINVAL)
-			return mcl_reason(b->why, err, "the build options have a quote that is not closed");
+		err = next_word(b, &text, &word);
 		if (err || !word)
 			return err;
 		/* The only options whose argument may be a word of its own. */
 		if (strcmp(word, "-D") == 0 || strcmp(word, "-I") == 0) {
-			err = next_word(&text, &argument);
+			err = next_word(b, &text, &argument);
 			if (!err && !argument)
 				err = bad(b, word, "needs an argument");
 			if (!err && asprintf(&joined, "%s%s", word, argument) < 0)
