@@ -213,6 +213,42 @@ void conf_sleep_ms(unsigned int ms)
 		;
 }
 
+static struct {
+	FILE *file;
+	int saved;
+} capture[3];
+
+void conf_capture_begin(int fd)
+{
+	fflush(stdout);
+	fflush(stderr);
+	capture[fd].file = tmpfile();
+	assert_non_null(capture[fd].file);
+	capture[fd].saved = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	assert_true(capture[fd].saved >= 0);
+	assert_true(dup2(fileno(capture[fd].file), fd) >= 0);
+}
+
+char *conf_capture_end(int fd)
+{
+	FILE *file = capture[fd].file;
+	char *text;
+	long size;
+
+	fflush(stdout);
+	fflush(stderr);
+	assert_true(dup2(capture[fd].saved, fd) >= 0);
+	close(capture[fd].saved);
+	assert_int_equal(fseek(file, 0, SEEK_END), 0);
+	size = ftell(file);
+	rewind(file);
+	text = conf_malloc((size_t)size + 1);
+	assert_int_equal(fread(text, 1, (size_t)size, file), size);
+	text[size] = '\0';
+	fclose(file);
+	return text;
+}
+
 void conf_dispatch_child(int argc, char **argv, const struct conf_child *children)
 {
 	if (argc != 3 || strcmp(argv[1], "--child"))

@@ -80,6 +80,10 @@ void *conf_malloc(size_t size);
 double conf_now(void);
 void conf_sleep_ms(unsigned int ms);
 
+/* From begin to end, what any process writes to descriptor @fd (1 or 2) goes to a file; end returns it, to be freed. */
+void conf_capture_begin(int fd);
+char *conf_capture_end(int fd);
+
 /* ---- child processes ---- */
 
 /* A test program that needs processes of its own runs itself again with "--child NAME"; main() passes its table here first. */

@@ -3,8 +3,6 @@
  * What a kernel may do besides following pointers: ids in three dimensions with offsets and odd sizes, arguments of every
  * shape, program-scope variables, local memory and barriers, printf, generic pointers, mathematics.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -288,30 +286,16 @@ static void local_atomics(void **state)
 	assert_cl(clReleaseKernel(kernel));
 }
 
-/* Run a kernel while standard output goes to a file; returns what was written to it. */
+/* Run a kernel and return what it wrote to standard output. */
 static char *captured(cl_kernel kernel, size_t items)
 {
-	FILE *file = tmpfile();
-	int saved = dup(STDOUT_FILENO);
 	cl_int status;
 	char *text;
-	long size;
 
-	assert_non_null(file);
-	fflush(stdout);
-	assert_true(dup2(fileno(file), STDOUT_FILENO) >= 0);
+	conf_capture_begin(STDOUT_FILENO);
 	status = conf_end(conf_start(kernel, items, 1));
-	fflush(stdout);
-	assert_true(dup2(saved, STDOUT_FILENO) >= 0);
-	close(saved);
+	text = conf_capture_end(STDOUT_FILENO);
 	assert_int_equal(status, CL_COMPLETE);
-	assert_int_equal(fseek(file, 0, SEEK_END), 0);
-	size = ftell(file);
-	rewind(file);
-	text = conf_malloc((size_t)size + 1);
-	assert_int_equal(fread(text, 1, (size_t)size, file), size);
-	text[size] = '\0';
-	fclose(file);
 	return text;
 }
 

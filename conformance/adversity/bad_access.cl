@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+
+kernel void read_word(global const int *p, global int *out)
+{
+	if (get_global_id(0) == get_global_size(0) / 2)
+		*out = *p;
+}
+
+kernel void write_word(global int *p)
+{
+	if (get_global_id(0) == get_global_size(0) / 2)
+		*p = 77;
+}
+
+/* Reads on until something stops it. */
+kernel void run_off(global const int *p, global int *out)
+{
+	int sum = 0;
+
+	while (1) {
+		sum += *(global const volatile int *)p++;
+		*out = sum;
+	}
+}
+
+kernel void divide(global int *a, int b)
+{
+	*a = *a / b;
+}
+
+kernel void remainder(global long *a, long b)
+{
+	*a = *a % b;
+}
+
+kernel void fault_at_barrier(global int *p, global int *out)
+{
+	local int l[64];
+
+	l[get_local_id(0)] = (int)get_local_id(0);
+	barrier(CLK_LOCAL_MEM_FENCE);
+	if (get_global_id(0) == 37)
+		*p = 1;
+	barrier(CLK_LOCAL_MEM_FENCE);
+	out[get_global_id(0)] = l[63 - get_local_id(0)];
+}
+
+/* An array of MIB megabytes on the stack, touched from both ends. */
+#define STACK_EATER(MIB)                                                                                               \
+	kernel void stack_##MIB(global int *out)                                                                       \
+	{                                                                                                              \
+		volatile int a[MIB * 262144];                                                                          \
+		int last = MIB * 262144 - 1;                                                                           \
+                                                                                                                       \
+		for (int i = 0; i < last / 2; i += 256) {                                                              \
+			a[i] = i;                                                                                      \
+			a[last - i] = i + 1;                                                                           \
+		}                                                                                                      \
+		*out = 0;                                                                                              \
+		for (int i = 0; i < last / 2; i += 256)                                                                \
+			*out += (a[i] == i) + (a[last - i] == i + 1);                                                  \
+	}
+STACK_EATER(1)
+STACK_EATER(8)
+STACK_EATER(64)
+STACK_EATER(512)
+
+kernel void add(global int *p, int value)
+{
+	p[get_global_id(0)] += value;
+}
+
+kernel void wait_then_write(global atomic_uint *flag, global int *out)
+{
+	while (!atomic_load_explicit(flag, memory_order_acquire, memory_scope_all_svm_devices))
+		;
+	*out = 123;
+}
