@@ -136,13 +136,3 @@ cl_int clGetDeviceAndHostTimer(cl_device_id device, cl_ulong *device_timestamp, 
 	*device_timestamp = *host_timestamp = mcl_backend_clock_ns();
 	return CL_SUCCESS;
 }
-
-cl_int clSetDefaultDeviceCommandQueue(cl_context context, cl_device_id device, cl_command_queue command_queue)
-{
-	(void)command_queue;
-	if (!mcl_object_valid(context, MCL_TYPE_CONTEXT))
-		return MCL_ERR(CL_INVALID_CONTEXT, "%p is not a live context", (void *)context);
-	if (!mcl_object_valid(device, MCL_TYPE_DEVICE))
-		return MCL_ERR(CL_INVALID_DEVICE, "%p is not a MirrorCL device", (void *)device);
-	return MCL_ERR(CL_INVALID_OPERATION, "the device has no queues of its own");
-}
