@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+/* For test_elf_image.c: wants to run when it is loaded. */
+void entry(void);
+int constructed;
+
+__attribute__((constructor)) static void construct(void)
+{
+	constructed = 1;
+}
+
+void entry(void)
+{
+}

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+/* For test_elf_image.c: wants the loader to call a resolver. */
+int entry(void);
+int chosen(void) __attribute__((ifunc("choose")));
+
+static int one(void)
+{
+	return 1;
+}
+
+static int (*choose(void))(void)
+{
+	return one;
+}
+
+int entry(void)
+{
+	return chosen();
+}
