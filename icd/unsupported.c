@@ -191,6 +191,15 @@ cl_int clGetPipeInfo(cl_mem pipe, cl_pipe_info param_name, size_t param_value_si
 	return MCL_ERR(CL_INVALID_MEM_OBJECT, "%p is not a pipe", (void *)pipe);
 }
 
+/* ---- OpenCL 3.1 ---- */
+
+cl_int mcl_no_suggested_local_size(cl_command_queue queue, cl_kernel kernel, cl_uint work_dim, const size_t *offset,
+				   const size_t *global_size, size_t *suggested)
+{
+	(void)kernel, (void)work_dim, (void)offset, (void)global_size, (void)suggested;
+	return no_command(__func__, queue, CL_INVALID_OPERATION);
+}
+
 /* ---- cl_ext_device_fission ---- */
 
 cl_int clCreateSubDevicesEXT(cl_device_id in_device, const cl_device_partition_property_ext *properties,

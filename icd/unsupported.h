@@ -14,5 +14,8 @@ cl_mem mcl_foreign_create_surface(cl_context context, cl_mem_flags flags, cl_uin
 				  cl_uint plane, cl_int *errcode_ret);
 cl_int mcl_foreign_enqueue(cl_command_queue queue, cl_uint count, const cl_mem *objects, cl_uint num_events,
 			   const cl_event *wait_list, cl_event *event);
+/* OpenCL 3.1, a slot of newer headers' table. */
+cl_int mcl_no_suggested_local_size(cl_command_queue queue, cl_kernel kernel, cl_uint work_dim, const size_t *offset,
+				   const size_t *global_size, size_t *suggested);
 
 #endif
