@@ -185,8 +185,6 @@ static int prepare(struct command *c)
 	size_t size;
 	int err;
 
-	if (fclose(c->options_out) || fclose(c->variants_out))
-		goto err_memory;
 	err = mcl_options_parse(c->options, &c->checked, &why);
 	if (err) {
 		fprintf(stderr, "mirrorcl-cc: %s\n", why.text);
@@ -349,6 +347,20 @@ static int deliver(const char *folder, void *ctx)
 	return verdict_of(err);
 }
 
+static void free_command(struct command *c)
+{
+	for (uint32_t i = 0; i < c->header_count; i++) {
+		free((char *)c->headers[i].name);
+		free((char *)c->headers[i].source);
+	}
+	free(c->headers);
+	free(c->options);
+	free(c->variants);
+	free(c->source);
+	free(c->default_output);
+	mcl_options_free(&c->checked);
+}
+
 static int dump(const char *path)
 {
 	struct mcl_code_object *co;
@@ -389,10 +401,12 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &c);
 	if (c.status_fd >= 0)
 		prctl(PR_SET_PDEATHSIG, SIGTERM); /* whoever waits for the status is gone with its thread */
-	if (c.dump)
-		return dump(c.input);
-	verdict = prepare(&c);
-	if (verdict == MCL_VERDICT_OK)
+	if (fclose(c.options_out) || fclose(c.variants_out)) {
+		fprintf(stderr, "mirrorcl-cc: no memory\n");
+		return MCL_VERDICT_ENVIRONMENT;
+	}
+	verdict = c.dump ? dump(c.input) : prepare(&c);
+	if (!c.dump && verdict == MCL_VERDICT_OK)
 		verdict = mcl_supervise(compile, deliver, &c);
 	if (c.status_fd >= 0) {
 		unsigned char byte = (unsigned char)verdict;
@@ -400,5 +414,6 @@ int main(int argc, char **argv)
 		if (write(c.status_fd, &byte, 1) != 1)
 			return MCL_VERDICT_CRASHED;
 	}
+	free_command(&c);
 	return verdict;
 }

@@ -364,8 +364,8 @@ static void the_application_may_do_what_it_likes(void **state)
 	run_case(GOOD, NULL, "60", ignored_children);
 	run_case(GOOD, NULL, "60", greedy_application);
 	run_case(GOOD, NULL, "60", no_standard_descriptors);
-	run_case("grep -q '^SigBlk:.0*$' /proc/$$/status || exit 1\n"
-		 "grep -q '^SigIgn:.0*$' /proc/$$/status || exit 2\n"
+	run_case("grep -q '^SigBlk:.0*$' /proc/self/status || exit 1\n"
+		 "grep -q '^SigIgn:.0*$' /proc/self/status || exit 2\n"
 		 "[ -e /proc/$$/fd/50 ] && exit 3\n"
 		 "[ -z \"$LD_PRELOAD\" ] || exit 4\n"
 		 "[ \"$(cut -d' ' -f5 /proc/$$/stat)\" = $$ ] || exit 5\n" GOOD,
