@@ -10,9 +10,12 @@ static void destroy(struct mcl_object *obj)
 {
 	cl_kernel kernel = (cl_kernel)obj;
 
-	for (uint32_t i = 0; i < kernel->info->arg_count; i++)
+	for (uint32_t i = 0; i < kernel->info->arg_count; i++) {
 		if (kernel->args[i].mem)
 			mcl_object_put(&kernel->args[i].mem->obj);
+		if (kernel->args[i].owns_value)
+			free(kernel->args[i].value);
+	}
 	free(kernel->args);
 	free(kernel->values);
 	free(kernel->svm_pointers);
@@ -73,7 +76,8 @@ static bool lay_out(cl_kernel kernel)
 		size_t size = value_size(&kernel->arg_info[i]);
 
 		at = align_up(at, value_align(size));
-		if (kernel->arg_info[i].kind != MCL_CO_ARG_LOCAL)
+		kernel->args[i].owns_value = kernel->arg_info[i].kind == MCL_CO_ARG_VALUE && !size;
+		if (kernel->arg_info[i].kind != MCL_CO_ARG_LOCAL && !kernel->args[i].owns_value)
 			kernel->args[i].value = kernel->values + at;
 		at += size;
 	}
@@ -184,10 +188,10 @@ cl_kernel clCloneKernel(cl_kernel source_kernel, cl_int *errcode_ret)
 		mcl_errcode(errcode_ret, MCL_ERR(CL_INVALID_KERNEL, "%p is not a live kernel", (void *)source_kernel));
 		return NULL;
 	}
-	pthread_mutex_lock(&source_kernel->lock);
 	pthread_mutex_lock(&source_kernel->program->lock);
 	kernel = mcl_kernel_create(source_kernel->program, source_kernel->build, source_kernel->index);
 	pthread_mutex_unlock(&source_kernel->program->lock);
+	pthread_mutex_lock(&source_kernel->lock);
 	if (!kernel)
 		goto err;
 	if (source_kernel->svm_pointer_count) {
@@ -211,6 +215,12 @@ cl_kernel clCloneKernel(cl_kernel source_kernel, cl_int *errcode_ret)
 		arg->mem = from->mem;
 		if (arg->mem)
 			mcl_object_get(&arg->mem->obj);
+		if (arg->owns_value && arg->set) {
+			arg->value = malloc(arg->size);
+			if (!arg->value)
+				goto err;
+			memcpy(arg->value, from->value, arg->size);
+		}
 	}
 	pthread_mutex_unlock(&source_kernel->lock);
 	mcl_errcode(errcode_ret, error);

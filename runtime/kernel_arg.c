@@ -88,8 +88,36 @@ static cl_int set_local(const char *function, cl_kernel kernel, cl_uint index, s
 	return CL_SUCCESS;
 }
 
+/* The value of a type whose size only the application knows. */
+static cl_int set_unsized(const char *function, cl_kernel kernel, cl_uint index, size_t size, const void *value)
+{
+	struct mcl_kernel_arg *arg = &kernel->args[index];
+	void *copy, *old;
+
+	if (!size || size > mcl_device_caps()->max_param_size)
+		return mcl_cl_error(function, CL_INVALID_ARG_SIZE, "argument %u (%s) cannot have %zu bytes", index,
+				    arg_name(kernel, index), size);
+	if (!value)
+		return mcl_cl_error(function, CL_INVALID_ARG_VALUE, "argument %u (%s): arg_value is NULL", index,
+				    arg_name(kernel, index));
+	copy = malloc(size);
+	if (!copy)
+		return mcl_cl_error(function, CL_OUT_OF_HOST_MEMORY, "no memory for %zu bytes of argument %u", size,
+				    index);
+	memcpy(copy, value, size);
+	pthread_mutex_lock(&kernel->lock);
+	old = arg->value;
+	arg->value = copy;
+	store(kernel, index, NULL, 0, size, NULL, false);
+	pthread_mutex_unlock(&kernel->lock);
+	free(old);
+	return CL_SUCCESS;
+}
+
 static cl_int set_value(const char *function, cl_kernel kernel, cl_uint index, size_t size, const void *value)
 {
+	if (kernel->args[index].owns_value)
+		return set_unsized(function, kernel, index, size, value);
 	if (size != kernel->arg_info[index].size)
 		return mcl_cl_error(function, CL_INVALID_ARG_SIZE, "argument %u (%s) has %u bytes, not %zu", index,
 				    arg_name(kernel, index), kernel->arg_info[index].size, size);
@@ -143,14 +171,18 @@ cl_int clSetKernelArgSVMPointer(cl_kernel kernel, cl_uint arg_index, const void 
 
 static cl_int set_svm_pointers(const char *function, cl_kernel kernel, size_t size, const void *value)
 {
-	void **copy, **old;
+	void **copy = NULL, **old;
 
-	if (!size || size % sizeof(void *))
-		return mcl_cl_error(function, CL_INVALID_VALUE, "%zu bytes are not a list of pointers", size);
-	copy = malloc(size);
-	if (!copy)
-		return mcl_cl_error(function, CL_OUT_OF_HOST_MEMORY, "no memory for a list of pointers");
-	memcpy(copy, value, size);
+	/* Nothing at all takes back what was set before. */
+	if (size % sizeof(void *) || !size != !value)
+		return mcl_cl_error(function, CL_INVALID_VALUE, "%zu bytes at %p are not a list of pointers", size,
+				    value);
+	if (size) {
+		copy = malloc(size);
+		if (!copy)
+			return mcl_cl_error(function, CL_OUT_OF_HOST_MEMORY, "no memory for a list of pointers");
+		memcpy(copy, value, size);
+	}
 	pthread_mutex_lock(&kernel->lock);
 	old = kernel->svm_pointers;
 	kernel->svm_pointers = copy;
@@ -167,13 +199,11 @@ cl_int clSetKernelExecInfo(cl_kernel kernel, cl_kernel_exec_info param_name, siz
 
 	if (!mcl_object_valid(kernel, MCL_TYPE_KERNEL))
 		return MCL_ERR(CL_INVALID_KERNEL, "%p is not a live kernel", (void *)kernel);
-	if (!param_value)
-		return MCL_ERR(CL_INVALID_VALUE, "param_value is NULL");
 	switch (param_name) {
 	case CL_KERNEL_EXEC_INFO_SVM_PTRS:
 		return set_svm_pointers(__func__, kernel, param_value_size, param_value);
 	case CL_KERNEL_EXEC_INFO_SVM_FINE_GRAIN_SYSTEM:
-		if (param_value_size != sizeof(system))
+		if (!param_value || param_value_size != sizeof(system))
 			return MCL_ERR(CL_INVALID_VALUE, "%zu bytes are not a cl_bool", param_value_size);
 		memcpy(&system, param_value, sizeof(system));
 		if (system && !mcl_device_caps()->system_svm)

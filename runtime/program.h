@@ -118,6 +118,7 @@ struct mcl_kernel_arg {
 	cl_mem mem; /* runtime reference while set to a cl_mem, else NULL */
 	size_t size; /* of the value, or of local memory */
 	void *value; /* points into the kernel's value storage; a pointer argument's holds the address. NULL for local */
+	bool owns_value; /* the compiler does not know the type's size (a structure): .value is malloc'd when it is set */
 };
 
 struct _cl_kernel {
