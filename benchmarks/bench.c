@@ -22,7 +22,8 @@
 #include "report.h"
 #include "runner.h"
 
-const char *argp_program_version = "mirrorcl-bench " MCL_VERSION;
+/* The C library looks it up by name, so it must be visible. */
+__attribute__((visibility("default"))) const char *argp_program_version = "mirrorcl-bench " MCL_VERSION;
 
 enum { EXIT_MISSED = 1, EXIT_TROUBLE = 2 };
 

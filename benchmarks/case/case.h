@@ -74,7 +74,8 @@ double median(double *values, size_t n);
 #define CHASE_COUNT (1u << 20) /* nodes */
 #define SGEMM_SIZE 512u
 #define PASS_BYTES (256ull << 20)
-#define TRIPS 20000u
+#define TRIPS 1000u /* in one batch */
+#define TRIP_BATCHES 41u
 
 /* A node of the pointer chase, one cache line. */
 struct node {
@@ -82,6 +83,13 @@ struct node {
 	uint64_t value;
 	char pad[48];
 };
+
+/*
+ * The host's part of an atomic round trip: for TRIP_BATCHES batches of TRIPS trips, store 2 i + 1 and wait for the other side
+ * to make it 2 i + 2. Returns the median over the batches of the time of one trip: the first ones, and those in which the
+ * machine did something else, do not count.
+ */
+double round_trips(_Atomic uint32_t *flag);
 
 /* CHASE_COUNT nodes from malloc(), one each, linked in one random cycle (the same one every time). */
 struct node *chase_build(void);

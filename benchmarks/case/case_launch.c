@@ -94,7 +94,7 @@ static double run_pong(const struct bench_options *opt)
 	struct device dev;
 	_Atomic uint32_t *flag;
 	cl_kernel kernel;
-	uint64_t start = 0;
+	double trip;
 
 	device_open(&dev, opt);
 	kernel = device_kernel(&dev, pong_source, "-cl-std=CL3.0", "pong");
@@ -103,20 +103,12 @@ static double run_pong(const struct bench_options *opt)
 		die("clSVMAlloc failed");
 	atomic_store(flag, 0);
 	set_pointer(kernel, 0, (const void *)flag);
-	set_ulong(kernel, 1, TRIPS);
+	set_ulong(kernel, 1, TRIPS * TRIP_BATCHES);
 	enqueue(&dev, kernel, 1, 1);
 	check(clFlush(dev.queue), "clFlush");
-	for (uint32_t i = 0; i < TRIPS; i++) {
-		/* The first tenth waits for the kernel to start and for both sides to settle. */
-		if (i == TRIPS / 10)
-			start = now_ns();
-		atomic_store_explicit(flag, 2 * i + 1, memory_order_release);
-		while (atomic_load_explicit(flag, memory_order_acquire) != 2 * i + 2)
-			;
-	}
-	start = now_ns() - start;
+	trip = round_trips(flag);
 	finish(&dev);
-	return (double)start / (TRIPS - TRIPS / 10);
+	return trip;
 }
 
 const struct bench_case bench_launch_cases[] = {

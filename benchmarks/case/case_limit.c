@@ -181,7 +181,7 @@ static _Atomic uint32_t flag __attribute__((aligned(4096)));
 
 static void *pong_main(void *unused)
 {
-	for (uint32_t i = 0; i < TRIPS; i++) {
+	for (uint32_t i = 0; i < TRIPS * TRIP_BATCHES; i++) {
 		while (atomic_load_explicit(&flag, memory_order_acquire) != 2 * i + 1)
 			;
 		atomic_store_explicit(&flag, 2 * i + 2, memory_order_release);
@@ -192,22 +192,15 @@ static void *pong_main(void *unused)
 /* Two host threads in place of host and kernel. */
 static double run_pong(const struct bench_options *opt)
 {
-	uint64_t start = 0;
 	pthread_t thread;
+	double trip;
 
 	(void)opt;
 	if (pthread_create(&thread, NULL, pong_main, NULL))
 		die("cannot start a thread");
-	for (uint32_t i = 0; i < TRIPS; i++) {
-		if (i == TRIPS / 10)
-			start = now_ns();
-		atomic_store_explicit(&flag, 2 * i + 1, memory_order_release);
-		while (atomic_load_explicit(&flag, memory_order_acquire) != 2 * i + 2)
-			;
-	}
-	start = now_ns() - start;
+	trip = round_trips(&flag);
 	pthread_join(thread, NULL);
-	return (double)start / (TRIPS - TRIPS / 10);
+	return trip;
 }
 
 /* Process start to main(), the OpenCL loader linked but no driver loaded. */

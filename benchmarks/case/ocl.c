@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The OpenCL steps that every case takes; see case.h. */
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,6 +133,24 @@ double median(double *values, size_t n)
 {
 	qsort(values, n, sizeof(*values), compare);
 	return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+double round_trips(_Atomic uint32_t *flag)
+{
+	double times[TRIP_BATCHES];
+	uint32_t i = 0;
+
+	for (unsigned int batch = 0; batch < TRIP_BATCHES; batch++) {
+		uint64_t start = now_ns();
+
+		for (unsigned int n = 0; n < TRIPS; n++, i++) {
+			atomic_store_explicit(flag, 2 * i + 1, memory_order_release);
+			while (atomic_load_explicit(flag, memory_order_acquire) != 2 * i + 2)
+				;
+		}
+		times[batch] = (double)(now_ns() - start) / TRIPS;
+	}
+	return median(times, TRIP_BATCHES);
 }
 
 struct node *chase_build(void)
