@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* Where the other parts of MirrorCL lie, seen from the running program: in a build folder or below an installation prefix. */
+#ifndef MCL_TOOLS_LOCATE_H
+#define MCL_TOOLS_LOCATE_H
+
+#include <stddef.h>
+
+/*
+ * The folder whose only .icd file is MirrorCL's, for OCL_ICD_VENDORS. Returns 0; -ENOENT: this program is neither in a
+ * build folder nor installed; -ENAMETOOLONG; -errno of reading /proc/self/exe.
+ */
+int locate_vendors(char *path, size_t size);
+
+#endif
