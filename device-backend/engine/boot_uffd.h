@@ -1,54 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How an engine that was exec'ed (uffd mirror) comes to the point where one that was cloned (shared mirror) starts:
- * window mapped, nothing else of its own left, on the engine's stack, about to run the entry point.
+ * What the uffd mirror and its boot code in the engine (boot_uffd.c, mcl_boot_uffd() of control.h) say to each other.
  *
- * The engine's ELF entry point is mcl_boot_exec (boot_uffd.c). It finds a socket at descriptor 3, receives struct
- * mcl_boot_exec and two descriptors (window memfd, mirror memfd), then
- *	1. maps every part of the window except its own image, which exec has mapped already;
- *	2. moves to .engine_stack and unmaps everything outside the window;
- *	3. maps the mirror memfd over all of the rest (offset = address), registers it with a userfaultfd of its own and
- *	   sends that descriptor back;
- *	4. starts a service thread in boot_uffd.c (raw clone, stack in its .bss) that maps files on the host's request;
- *	5. calls .engine_entry, the same `void entry(void)` that the shared mirror starts.
- * Anything that fails ends the process with status 120 + step; the host reports it.
+ * In struct mcl_engine_boot: fds[MCL_BOOT_FD_MIRROR] is the mirror's memfd, fds[MCL_BOOT_FD_SOCKET] a SOCK_SEQPACKET
+ * socket, ranges[] the address ranges that the mirror covers (offset in the memfd = address). The engine maps them,
+ * registers them with a userfaultfd of its own, and sends that descriptor as the first message.
  *
- * Freestanding, like everything in the engine. Does not touch control memory.
+ * Afterwards a service thread of the engine waits at the socket for struct mcl_boot_request and answers each with its
+ * int64_t result. It never touches the mirror.
  */
 #ifndef MCL_BOOT_UFFD_H
 #define MCL_BOOT_UFFD_H
 
 #include <stdint.h>
 
-#include "mirror/window.h"
+enum { MCL_BOOT_FD_MIRROR, MCL_BOOT_FD_SOCKET, MCL_BOOT_UFFD_FDS };
 
-#define MCL_BOOT_SOCKET 3
-#define MCL_BOOT_MAGIC 0x6d636c626f6f7431ull
-
-struct mcl_boot_exec {
-	uint64_t magic; /* MCL_BOOT_MAGIC */
-	uint64_t engine_entry, engine_stack;
-	uint64_t window_base;
-	struct mcl_window_layout layout;
-	uint64_t low, high; /* the mirror covers [low, window) and [window end, high) */
-};
-
-/* What the service thread is asked on the socket, one datagram each, answered with the int64_t result or -errno. */
 enum mcl_boot_op {
-	MCL_BOOT_MAP_FILE = 1, /* mmap the passed descriptor at .start, MAP_SHARED | MAP_FIXED, .prot, .offset */
-	MCL_BOOT_MAP_MIRROR = 2, /* the mirror again at .start (after MAP_FILE), registered again */
-	MCL_BOOT_PROTECT = 3, /* mprotect of a part of the window */
+	MCL_BOOT_MAP_FILE = 1, /* map the descriptor that came along: MAP_FIXED | MAP_SHARED, .prot, .offset */
+	MCL_BOOT_MAP_MIRROR, /* the mirror again, registered again */
 };
 
 struct mcl_boot_request {
 	uint32_t op, prot;
 	uint64_t start, size, offset;
 };
-
-/*
- * For the abort path, in the signal handler, only in an engine that was exec'ed: the access at @address has failed for
- * good (SIGBUS); forget it, so that a later access asks again. Never in the shared mirror: it would drop host memory.
- */
-void mcl_boot_forget_fault(uint64_t address);
 
 #endif

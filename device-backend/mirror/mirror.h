@@ -55,7 +55,7 @@ enum mcl_residency {
 /* Something the host did that changes what the pager believes. */
 enum mcl_mirror_event_type {
 	MCL_MEV_DEVICE_FAULT,
-	MCL_MEV_CPU_FAULT, /* pages came back from VRAM because the host touched them (already served) */
+	MCL_MEV_CPU_FAULT, /* the host touched pages that are in VRAM */
 	MCL_MEV_UNMAP, /* munmap, mremap source, MADV_DONTNEED, MADV_FREE ...: range is gone (already served) */
 };
 
@@ -63,7 +63,22 @@ struct mcl_mirror_event {
 	enum mcl_mirror_event_type type;
 	struct mcl_fault fault; /* DEVICE_FAULT */
 	uint64_t start, size; /* CPU_FAULT, UNMAP: the range, page aligned */
+	bool waits; /* CPU_FAULT: the host thread waits until evict() or map(); else it was served already */
 	uint64_t ns; /* time the mirror spent on serving it */
+};
+
+/* What lies at a host address, and what can be done about it. */
+enum mcl_extent_kind {
+	MCL_EXTENT_NONE, /* nothing, or nothing that the device may have: fail() */
+	MCL_EXTENT_PAGEABLE, /* migrate() or map() */
+	MCL_EXTENT_IN_PLACE, /* both sides share it already or get copies: map() only */
+};
+
+struct mcl_extent {
+	uint64_t start, end; /* same mapping, same rights */
+	enum mcl_extent_kind kind;
+	bool readable, writable; /* the host's rights */
+	bool promotable; /* PAGEABLE: map() works too, else it can only migrate */
 };
 
 struct mcl_mirror_ops {
@@ -87,7 +102,8 @@ struct mcl_mirror_ops {
 
 	/*
 	 * The engine is dead and reaped. All host memory must be plain, complete host memory again when this returns:
-	 * pages in VRAM come home, faulting host threads are released. Required if .faults, else NULL.
+	 * pages in VRAM come home, faulting host threads are released. Required if .faults, else NULL. The pager calls it
+	 * (mcl_pager_stop()), on its own thread.
 	 */
 	void (*engine_gone)(struct mcl_mirror *m);
 
@@ -98,7 +114,14 @@ struct mcl_mirror_ops {
 	void *(*alloc)(struct mcl_mirror *m, size_t size);
 	void (*free)(struct mcl_mirror *m, void *ptr, size_t size);
 
-	/* ---- second group: .faults only. Called by the pager's thread unless said otherwise. ---- */
+	/*
+	 * ---- second group: .faults only. All of it is called by the pager's one thread, so none of it needs a lock; what
+	 * is said to come from any thread is the exception. -EAGAIN from any of them: the host's address space is changing,
+	 * read next_events() and ask again.
+	 */
+
+	/* [start, start+size) of the host belongs to the pager: never take it. Before start(). Returns 0 or -ENOSPC. */
+	int (*keep_out)(struct mcl_mirror *m, uint64_t start, uint64_t size);
 
 	/* Readable when next_events() would return something. */
 	int (*event_fd)(struct mcl_mirror *m);
@@ -106,25 +129,45 @@ struct mcl_mirror_ops {
 	/* Read up to @max events without blocking. Returns how many, or -errno. */
 	int (*next_events)(struct mcl_mirror *m, struct mcl_mirror_event *events, unsigned int max);
 
-	/*
-	 * Make [start, start+size) (page aligned) present on the device in place, shared with the host, and replay its
-	 * faults. Returns the number of pages mapped, or -errno: -EFAULT: the host has no such mapping or not that right.
-	 */
-	long (*map)(struct mcl_mirror *m, uint64_t start, uint64_t size, enum mcl_access access);
+	/* What the host has at @address. */
+	void (*extent)(struct mcl_mirror *m, uint64_t address, struct mcl_extent *out);
 
 	/*
-	 * Move pages of the range to VRAM, and replay. Best effort: pages that cannot move (pinned, shared ...) stay; the
-	 * faulting one is then mapped in place by the caller. Returns pages moved, or -errno.
+	 * Make [start, start+size) (page aligned, within one extent) present on the device in place, shared with the host;
+	 * pages in VRAM become shared where they are. @address is the page that somebody waits for.
+	 * Returns the number of pages mapped, or -errno: -EFAULT: the host has no such mapping or not that right;
+	 * -EOPNOTSUPP: memory of a kind that this mirror cannot serve; -EMFILE: no room for more mappings, migrate instead.
 	 */
-	long (*migrate)(struct mcl_mirror *m, uint64_t start, uint64_t size);
+	long (*map)(struct mcl_mirror *m, uint64_t start, uint64_t size, uint64_t address, enum mcl_access access);
 
-	/* Bring pages of the range home. Any thread. Returns pages moved, or -errno. */
+	/*
+	 * Move pages of the range (within one PAGEABLE extent) to VRAM. Best effort: pages that cannot move
+	 * (pinned, shared ...) stay; the faulting one is then mapped in place by the caller. Returns pages moved, or -errno.
+	 */
+	long (*migrate)(struct mcl_mirror *m, uint64_t start, uint64_t size, uint64_t address);
+
+	/* Bring pages of the range home from VRAM. Returns pages moved, or -errno. */
 	long (*evict)(struct mcl_mirror *m, uint64_t start, uint64_t size);
+
+	/* How many pages of the 2 MiB block at @base (aligned) are in VRAM, and how many became shared by map(). */
+	void (*count)(struct mcl_mirror *m, uint64_t base, uint64_t *vram, uint64_t *shared);
+
+	/*
+	 * Let everything that waits for pages of the range, on either side, try again. map(), migrate() and evict() leave
+	 * that to the caller, so that what it counts is counted before anybody can look.
+	 */
+	void (*replay)(struct mcl_mirror *m, uint64_t start, uint64_t size);
+
+	/* Before fork(): bring everything home, pages mapped in place too, and touch nothing until the next map or migrate. */
+	void (*home)(struct mcl_mirror *m);
+
+	/* In the child of a fork, on its only thread: let go of descriptors; nothing else of the mirror exists there. */
+	void (*forked)(struct mcl_mirror *m);
 
 	/* There is nothing at this address: the access fails for good and the engine aborts that kernel. */
 	void (*fail)(struct mcl_mirror *m, const struct mcl_fault *fault);
 
-	/* Where the page at @address is. Any thread. */
+	/* Where the page at @address is. */
 	enum mcl_residency (*residency)(struct mcl_mirror *m, uint64_t address);
 };
 

@@ -27,12 +27,22 @@
 
 struct mcl_pager;
 
+/* What tests and experiments may fix; the process's options otherwise. */
+struct mcl_pager_policy {
+	uint64_t chunk; /* bytes moved for a fault, a power of two from 4 KiB to 2 MiB; 0: 64 KiB, doubling in sequences */
+	uint32_t promote_after; /* a unit that came home so often soon after it had moved is mapped in place; 0: never */
+	uint32_t hold_us; /* how long a page that just moved stays on the device at least, if it cannot be mapped in place */
+};
+
 /*
  * Start the pager of @m, whose ops->faults is true. @params: as given to create(); vram_size is the limit, 0 means a
  * quarter of system memory. Returns 0; -ENOMEM; -EAGAIN (thread limit).
  */
 int mcl_pager_start(struct mcl_mirror *m, const struct mcl_mirror_params *params, struct mcl_pager **out,
 		    struct mcl_reason *why);
+/* The same with a given policy. */
+int mcl_pager_start_with(struct mcl_mirror *m, const struct mcl_mirror_params *params,
+			 const struct mcl_pager_policy *policy, struct mcl_pager **out, struct mcl_reason *why);
 
 /* The engine is dead and reaped: bring every page home, release waiting threads, end the thread, free. NULL is allowed. */
 void mcl_pager_stop(struct mcl_pager *p);

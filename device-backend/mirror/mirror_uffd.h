@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The userfaultfd mirror, inside. mirror_uffd.c has the overview; README-uffd.md says what this mirror cannot do.
+ *
+ * Who runs what: every function here is called by the pager's thread, unless it says otherwise, so nothing but the
+ * counters and the lock of SVM memory is shared between threads.
+ */
+#ifndef MCL_MIRROR_UFFD_H
+#define MCL_MIRROR_UFFD_H
+
+#include <linux/userfaultfd.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "mirror/block_table.h"
+#include "mirror/mirror.h"
+#include "mirror/private_memory.h"
+
+#define PAGE_SIZE 4096ull
+#define PAGE_SHIFT 12
+#define BLOCK_PAGES 512u
+#define USER_END 0x7ffffffff000ull
+
+static inline uint64_t mcl_page_down(uint64_t x)
+{
+	return x & ~(PAGE_SIZE - 1);
+}
+
+static inline uint64_t mcl_block_down(uint64_t x)
+{
+	return x & ~(MCL_BLOCK_SIZE - 1);
+}
+
+static inline uint64_t mcl_min64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static inline uint64_t mcl_max64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* ---- state of pages (mirror_uffd_state.c) ---- */
+
+enum mcl_page_state {
+	PAGE_HOST, /* the host's alone, or nobody's: not in the mirror memfd, a device access faults */
+	PAGE_VRAM, /* in the memfd alone: the host has nothing there, a CPU access faults */
+	PAGE_PROMOTED, /* in the memfd (or a hole in it), which the host maps too */
+	PAGE_COPY, /* the memfd has a read-only copy; the host's page is write-protected, so its first store tells */
+	PAGE_SNAPSHOT, /* the memfd has a read-only copy of something that cannot be watched; dropped when a kernel starts */
+};
+
+struct mcl_uffd_block {
+	uint64_t base;
+	struct mcl_uffd_block *next, *prev; /* all blocks in use */
+	uint16_t used; /* pages whose state is not PAGE_HOST */
+	bool registered; /* some of it is registered with the host's userfaultfd */
+	uint8_t page[BLOCK_PAGES];
+};
+
+/* ---- host mappings (mirror_uffd_vma.c) ---- */
+
+enum mcl_vma_kind {
+	VMA_NONE, /* nothing there */
+	VMA_OWN, /* the mirror's or the pager's own memory */
+	VMA_ANON, /* private anonymous, readable and writable: pages move */
+	VMA_ANON_READ, /* private anonymous, read-only */
+	VMA_SHARED_OURS, /* the mirror's memfd at offset = address: SVM memory and promoted pages */
+	VMA_FILE_READ, /* private mapping of a file, read-only */
+	VMA_FILE_WRITE, /* private mapping of a file, writable (.data) */
+	VMA_FILE_SHARED,
+	VMA_OTHER, /* vdso, devices, huge pages, other people's userfaultfd ... */
+};
+
+struct mcl_vma {
+	uint64_t start, end, offset;
+	enum mcl_vma_kind kind;
+	bool readable, writable, executable, shared;
+	bool stack; /* the main thread's */
+	uint32_t dev_major, dev_minor;
+	uint64_t inode;
+};
+
+/* ---- the mirror ---- */
+
+struct mcl_span {
+	uint64_t start, end;
+};
+
+/* Events of the host's userfaultfd that were read but not handled yet. */
+#define QUEUE_SIZE 8192u
+struct mcl_uffd_queue {
+	unsigned int count;
+	struct uffd_msg msgs[QUEUE_SIZE];
+};
+
+/* A thread that makes system calls which may wait for events that the pager's thread has to read (mirror_uffd_proxy.c). */
+struct mcl_uffd_proxy {
+	pthread_t thread;
+	bool started;
+	_Atomic uint32_t go; /* futex: 0 idle, 1 a call is posted, 2 end */
+	_Atomic int32_t tid;
+	int done_fd; /* eventfd */
+	long nr, ret;
+	uint64_t args[6];
+};
+
+/* Where host pages go through on their way (mirror_uffd_move.c): MOVE wants the same rights at both ends. */
+enum { STAGING_PLAIN, STAGING_EXEC, STAGING_LOCKED, STAGING_LOCKED_EXEC, STAGING_COUNT };
+
+#define KEEP_OUT_MAX 32
+#define TASKS_MAX 4096
+
+struct mcl_uffd {
+	struct mcl_mirror_base base;
+	struct mcl_private memory; /* everything, this structure too */
+	struct mcl_window window;
+	struct mcl_mirror_params params;
+	uint64_t low, window_end, high; /* the mirror covers [low, window.base) and [window_end, high) */
+
+	int memfd, host_fd, staging_fd, engine_fd, socket, maps_fd, pagemap_fd, task_dir, epoll_fd, again_fd;
+	uint32_t memfd_major, memfd_minor;
+	uint64_t memfd_inode;
+	bool engine_dead; /* its userfaultfd answers -ESRCH */
+	uint32_t map_limit;
+
+	struct mcl_block_table table;
+	struct mcl_uffd_block *blocks, *free_blocks;
+
+	struct mcl_span keep_out[KEEP_OUT_MAX];
+	unsigned int keep_out_count;
+
+	/* pages with thread control blocks, refreshed before pages are taken (mirror_uffd_tasks.c) */
+	unsigned int task_count;
+	struct {
+		uint64_t start, end; /* never to be taken */
+	} tasks[TASKS_MAX];
+
+	uint64_t staging[STAGING_COUNT]; /* MCL_BLOCK_SIZE each, aligned to it; 0: not made yet */
+	uint8_t *bounce; /* MCL_BLOCK_SIZE */
+	uint8_t *zeros; /* 64 KiB that nobody writes */
+	struct mcl_uffd_queue queue;
+	struct mcl_uffd_proxy proxy;
+
+	_Atomic uint32_t svm_lock; /* 0 or 1; see mcl_uffd_svm_free() */
+	uint64_t promoted_runs, runs_counted, maps_estimate;
+	char scratch[32768]; /* directory entries, text of /proc files */
+};
+
+static inline struct mcl_uffd *mcl_uffd_of(struct mcl_mirror *m)
+{
+	return (struct mcl_uffd *)m;
+}
+
+/* Something that cannot be undone went wrong with the host's memory: say so and abort() rather than go on with wrong data. */
+_Noreturn void mcl_uffd_fatal(const char *what, uint64_t address, int err);
+
+/* mirror_uffd_probe.c. Any thread. */
+int mcl_uffd_probe(struct mcl_reason *why);
+/* A new userfaultfd of this process that handles faults in kernel mode too, or -errno. */
+int mcl_uffd_open(uint64_t features, struct mcl_reason *why);
+
+/* mirror_uffd_state.c */
+struct mcl_uffd_block *mcl_uffd_find(struct mcl_uffd *u, uint64_t address); /* NULL: all its pages are PAGE_HOST */
+struct mcl_uffd_block *mcl_uffd_block(struct mcl_uffd *u, uint64_t address); /* made if need be; NULL: out of memory */
+void mcl_uffd_release(struct mcl_uffd *u, struct mcl_uffd_block *b); /* if there is nothing left to know about it */
+enum mcl_page_state mcl_uffd_state(struct mcl_uffd *u, uint64_t address);
+/* [start, end) within one block that exists. */
+void mcl_uffd_set(struct mcl_uffd_block *b, uint64_t start, uint64_t end, enum mcl_page_state state);
+/* End of the run of pages from @start that have the state of the first, at most @end, within one block. */
+uint64_t mcl_uffd_run(struct mcl_uffd_block *b, uint64_t start, uint64_t end);
+/* How many pages of the block at @base are PAGE_VRAM and PAGE_PROMOTED. */
+void mcl_uffd_count(struct mcl_uffd *u, uint64_t base, uint64_t *vram, uint64_t *shared);
+/*
+ * The contents of [start, end) are gone: forget its pages, here and in the memfd. @mapped: the mappings are still there, so
+ * promoted pages stay promoted, as holes.
+ */
+void mcl_uffd_purge(struct mcl_uffd *u, uint64_t start, uint64_t end, bool mapped);
+
+/* mirror_uffd_vma.c */
+/* The mapping that covers @address, or VMA_NONE up to the next one. */
+void mcl_uffd_vma(struct mcl_uffd *u, uint64_t address, struct mcl_vma *out);
+/* Number of mappings of this process, now and roughly. */
+uint64_t mcl_uffd_count_maps(struct mcl_uffd *u);
+
+/* mirror_uffd_register.c */
+/* Watch [start, end), within one VMA_ANON or VMA_ANON_READ @vma and one block. Returns 0 or -errno. */
+int mcl_uffd_watch(struct mcl_uffd *u, struct mcl_uffd_block *b, const struct mcl_vma *vma, uint64_t start,
+		   uint64_t end);
+/* Whether [start, end) is still watched: 0; -EAGAIN: something is changing; -ENOENT: it is not. */
+int mcl_uffd_watched(struct mcl_uffd *u, uint64_t start, uint64_t end);
+/* Stop watching everything. Only when every page is PAGE_HOST. */
+void mcl_uffd_unwatch_all(struct mcl_uffd *u);
+
+/* mirror_uffd_tasks.c: pages that the kernel reads and writes for exiting threads; faults there cannot wait. */
+void mcl_uffd_tasks_refresh(struct mcl_uffd *u);
+/* First page at or after @start, before @end, that must not be taken, or @end; *@until is where that part ends. */
+uint64_t mcl_uffd_tasks_next(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t *until);
+
+/* mirror_uffd_move.c */
+int mcl_uffd_staging_init(struct mcl_uffd *u, struct mcl_reason *why);
+/* Take PAGE_HOST pages of [start, end), within one block and VMA_ANON @vma, to VRAM. Returns pages or -errno. */
+long mcl_uffd_take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t address);
+/* Bring the PAGE_VRAM pages of [start, end) home. Returns pages or -errno. */
+long mcl_uffd_bring(struct mcl_uffd *u, uint64_t start, uint64_t end);
+/* The contents of [from, from + size) of the memfd become the host's pages at @to, which is watched and empty. */
+void mcl_uffd_deliver(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
+/* Remove [start, end) from the memfd and from the engine. */
+void mcl_uffd_punch(struct mcl_uffd *u, uint64_t start, uint64_t end);
+/* Fill the holes of [start, end) in the memfd and map all of it in the engine. 0 or -errno. */
+int mcl_uffd_fill(struct mcl_uffd *u, uint64_t start, uint64_t end);
+
+/* mirror_uffd_promote.c */
+/* Map [start, end), all PAGE_VRAM, within one block and VMA_ANON @vma, over the host's memory. Pages or -errno. */
+long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end);
+/* Make host pages at [to, ...) anonymous again that are mapped from [from, from + size) of the memfd. */
+void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
+/* Largest number of bytes that should be promoted at once, given how many mappings there are; 0: none. */
+uint64_t mcl_uffd_promote_unit(struct mcl_uffd *u);
+
+/* mirror_uffd_special.c: memory that is neither pageable nor shared already. */
+long mcl_uffd_map_special(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t address,
+			  enum mcl_access access);
+/* The host stored to a PAGE_COPY page, or the engine's copy must go for another reason. */
+void mcl_uffd_drop_copy(struct mcl_uffd *u, uint64_t page);
+
+/* mirror_uffd_event.c */
+/* Read what the host's userfaultfd has to say into the queue. */
+void mcl_uffd_drain(struct mcl_uffd *u);
+/* Where @address has gone according to the events in the queue: 0 if it has been unmapped or discarded. */
+uint64_t mcl_uffd_translate(struct mcl_uffd *u, uint64_t address);
+/* Whether a change of the address space was read that is not handled yet: no page may be taken before it is. */
+bool mcl_uffd_changing(struct mcl_uffd *u);
+/* Whether the queue has an event that changes something in [start, end). */
+bool mcl_uffd_disturbed(struct mcl_uffd *u, uint64_t start, uint64_t end);
+/* Remove the unmap event of exactly [start, end) that a call of ours has caused. Returns whether there was one. */
+bool mcl_uffd_own_unmap(struct mcl_uffd *u, uint64_t start, uint64_t end);
+bool mcl_uffd_own_remap(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
+unsigned int mcl_uffd_host_events(struct mcl_uffd *u, struct mcl_mirror_event *events, unsigned int max);
+int mcl_uffd_next_events(struct mcl_mirror *m, struct mcl_mirror_event *events, unsigned int max);
+
+/* mirror_uffd_proxy.c */
+int mcl_uffd_proxy_start(struct mcl_uffd *u);
+void mcl_uffd_proxy_stop(struct mcl_uffd *u);
+/* Make a system call that may wait for the host's userfaultfd to be read; reads it meanwhile. Returns as the kernel does. */
+long mcl_uffd_proxy_call(struct mcl_uffd *u, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+			 uint64_t f);
+
+/* mirror_uffd_engine.c: the engine process. On the thread that lives as long as the engine. */
+int mcl_uffd_start(struct mcl_mirror *m, pid_t *pid, struct mcl_reason *why);
+
+/* mirror_uffd_svm.c: memory for clSVMAlloc. Any thread. */
+void *mcl_uffd_svm_alloc(struct mcl_mirror *m, size_t size);
+void mcl_uffd_svm_free(struct mcl_mirror *m, void *ptr, size_t size);
+/* Fill part of memory that is shared already; -EAGAIN while some thread frees such memory. */
+long mcl_uffd_svm_fill(struct mcl_uffd *u, uint64_t start, uint64_t end);
+
+#endif

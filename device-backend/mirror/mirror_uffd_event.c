@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the two userfaultfds report.
+ *
+ * The host's: touches of pages that are away, stores to copied pages, first touches of fresh watched pages, and changes of
+ * the address space. A thread that changes it waits only until its report is read, so everything that is read is kept in a
+ * queue, and changes are handled before faults: a fault may be about the world after the change.
+ *
+ * The engine's: faults of its units, handed to the pager as they are.
+ */
+#include <string.h>
+
+#include "mirror/mirror_uffd.h"
+#include "mirror/uffd_sys.h"
+
+#define READ_BATCH 32
+/* Watched memory that the host touches for the first time: so many bytes are made at once. */
+#define FRESH_CHUNK 65536ull
+
+void mcl_uffd_drain(struct mcl_uffd *u)
+{
+	while (u->queue.count < QUEUE_SIZE) {
+		uint64_t room = QUEUE_SIZE - u->queue.count;
+		long n = mcl_raw(SYS_read, (uint64_t)u->host_fd, (uint64_t)&u->queue.msgs[u->queue.count],
+				 mcl_min64(room, READ_BATCH) * sizeof(struct uffd_msg), 0, 0, 0);
+
+		if (n == -EINTR)
+			continue;
+		if (n <= 0)
+			return;
+		u->queue.count += (unsigned int)(n / (long)sizeof(struct uffd_msg));
+	}
+	mcl_uffd_fatal("too many threads touch memory of the userfaultfd mirror at once", 0, 0);
+}
+
+/* How @m changes the range: false if it does not concern it. */
+static bool range_of(const struct uffd_msg *m, uint64_t *start, uint64_t *end)
+{
+	switch (m->event) {
+	case UFFD_EVENT_UNMAP:
+	case UFFD_EVENT_REMOVE:
+		*start = m->arg.remove.start;
+		*end = m->arg.remove.end;
+		return true;
+	case UFFD_EVENT_REMAP:
+		*start = m->arg.remap.from;
+		*end = m->arg.remap.from + m->arg.remap.len;
+		return true;
+	default:
+		return false;
+	}
+}
+
+uint64_t mcl_uffd_translate(struct mcl_uffd *u, uint64_t address)
+{
+	for (unsigned int i = 0; i < u->queue.count; i++) {
+		const struct uffd_msg *m = &u->queue.msgs[i];
+		uint64_t start, end;
+
+		if (!range_of(m, &start, &end) || address < start || address >= end)
+			continue;
+		if (m->event != UFFD_EVENT_REMAP)
+			return 0;
+		address += m->arg.remap.to - start;
+	}
+	return address;
+}
+
+bool mcl_uffd_disturbed(struct mcl_uffd *u, uint64_t from, uint64_t to)
+{
+	for (unsigned int i = 0; i < u->queue.count; i++) {
+		const struct uffd_msg *m = &u->queue.msgs[i];
+		uint64_t start, end;
+
+		if (!range_of(m, &start, &end))
+			continue;
+		if (start < to && end > from)
+			return true;
+		if (m->event == UFFD_EVENT_REMAP && m->arg.remap.to < to && m->arg.remap.to + m->arg.remap.len > from)
+			return true;
+	}
+	return false;
+}
+
+bool mcl_uffd_changing(struct mcl_uffd *u)
+{
+	for (unsigned int i = 0; i < u->queue.count; i++)
+		if (u->queue.msgs[i].event != UFFD_EVENT_PAGEFAULT)
+			return true;
+	return false;
+}
+
+static void forget_event(struct mcl_uffd *u, unsigned int i)
+{
+	u->queue.count--;
+	memmove(&u->queue.msgs[i], &u->queue.msgs[i + 1], (u->queue.count - i) * sizeof(struct uffd_msg));
+}
+
+bool mcl_uffd_own_unmap(struct mcl_uffd *u, uint64_t start, uint64_t end)
+{
+	for (unsigned int i = u->queue.count; i-- > 0;) {
+		const struct uffd_msg *m = &u->queue.msgs[i];
+
+		if (m->event == UFFD_EVENT_UNMAP && m->arg.remove.start == start && m->arg.remove.end == end) {
+			forget_event(u, i);
+			return true;
+		}
+	}
+	return false;
+}
+
+bool mcl_uffd_own_remap(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)
+{
+	for (unsigned int i = u->queue.count; i-- > 0;) {
+		const struct uffd_msg *m = &u->queue.msgs[i];
+
+		if (m->event == UFFD_EVENT_REMAP && m->arg.remap.from == from && m->arg.remap.to == to &&
+		    m->arg.remap.len == size) {
+			forget_event(u, i);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* ---- changes of the host's address space ---- */
+
+/*
+ * MADV_DONTNEED and the like: reported before the kernel does it, and done at some time after we have read it. So the pages that
+ * the host still has there are dropped now; else one of them could be taken to VRAM just before and live on.
+ */
+static void drop_host_pages(struct mcl_uffd *u, uint64_t start, uint64_t end)
+{
+	uint64_t stage = u->staging[STAGING_PLAIN];
+
+	for (uint64_t at = start; stage && at < end;) {
+		uint64_t stop = mcl_min64(end, mcl_block_down(at) + MCL_BLOCK_SIZE);
+		struct mcl_uffd_block *b = mcl_uffd_find(u, at);
+		int err;
+
+		while (b && at < stop) {
+			uint64_t to = stage + (at - b->base);
+
+			if (mcl_uffd_state(u, at) != PAGE_HOST) {
+				at += PAGE_SIZE;
+				continue;
+			}
+			at += mcl_uffd_move_pages(u->staging_fd, to, at, stop - at,
+						  UFFDIO_MOVE_MODE_DONTWAKE | UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES, &err);
+			if (at < stop && err != -EAGAIN)
+				at += PAGE_SIZE; /* shared, locked ...: nor could it be taken to VRAM */
+			mcl_raw_madvise(stage, MCL_BLOCK_SIZE, MADV_DONTNEED);
+		}
+		at = stop;
+	}
+}
+
+static void remapped(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)
+{
+	uint64_t end = from + size;
+
+	mcl_uffd_purge(u, to, to + size, false);
+	for (uint64_t at = from; at < end;) {
+		uint64_t stop = mcl_min64(end, mcl_block_down(at) + MCL_BLOCK_SIZE);
+		struct mcl_uffd_block *b = mcl_uffd_find(u, at);
+
+		for (; b && b->used && at < stop;) {
+			uint64_t run = mcl_uffd_run(b, at, stop), new = mcl_uffd_translate(u, to + (at - from));
+			enum mcl_page_state state = mcl_uffd_state(u, at);
+			struct mcl_uffd_block *target;
+
+			mcl_uffd_set(b, at, run, PAGE_HOST);
+			if (state == PAGE_VRAM) {
+				mcl_uffd_deliver(u, at, to + (at - from), run - at);
+			} else if (state == PAGE_PROMOTED && new) {
+				mcl_uffd_demote(u, at, to + (at - from), run - at);
+			} else if (state != PAGE_HOST) {
+				mcl_uffd_punch(u, at, run);
+			}
+			/* Watched memory has moved there; note it, so that it is let go some day. */
+			target = new ? mcl_uffd_block(u, new) : NULL;
+			if (target)
+				target->registered = true;
+			at = run;
+		}
+		at = stop;
+	}
+}
+
+static bool handle_change(struct mcl_uffd *u, const struct uffd_msg *m, struct mcl_mirror_event *out)
+{
+	uint64_t start, end, began = mcl_raw_now_ns();
+
+	if (!range_of(m, &start, &end))
+		return false;
+	switch (m->event) {
+	case UFFD_EVENT_UNMAP:
+		mcl_uffd_purge(u, start, end, false);
+		break;
+	case UFFD_EVENT_REMOVE:
+		mcl_uffd_purge(u, start, end, true);
+		drop_host_pages(u, start, end);
+		break;
+	case UFFD_EVENT_REMAP:
+		remapped(u, start, m->arg.remap.to, m->arg.remap.len);
+		break;
+	}
+	*out = (struct mcl_mirror_event){
+		.type = MCL_MEV_UNMAP,
+		.start = start,
+		.size = end - start,
+		.ns = mcl_raw_now_ns() - began,
+	};
+	return true;
+}
+
+/* ---- faults of the host ---- */
+
+/* A page that is neither away nor present: fresh memory. False: it must wait for a change to be reported. */
+static bool give_fresh(struct mcl_uffd *u, uint64_t page)
+{
+	struct mcl_uffd_block *b = mcl_uffd_find(u, page);
+	uint64_t end = mcl_min64((page & ~(FRESH_CHUNK - 1)) + FRESH_CHUNK, mcl_block_down(page) + MCL_BLOCK_SIZE);
+	uint64_t done;
+	int err;
+
+	if (b)
+		end = mcl_uffd_run(b, page, end);
+	if (mcl_uffd_disturbed(u, page, end))
+		end = page + PAGE_SIZE;
+	/* As many as are missing in a row; one if the mapping ends before that. */
+	done = mcl_uffd_copy(u->host_fd, page, (uint64_t)u->zeros, end - page, 0, &err);
+	if (!done && err == -ENOENT && end > page + PAGE_SIZE)
+		done = mcl_uffd_copy(u->host_fd, page, (uint64_t)u->zeros, PAGE_SIZE, 0, &err);
+	if (!done && err == -EAGAIN)
+		return false;
+	if (!done && err == -ENOMEM)
+		mcl_raw_sleep_us(1000);
+	/* Whatever it was, the host thread tries again. */
+	mcl_uffd_wake(u->host_fd, page, PAGE_SIZE);
+	return true;
+}
+
+/* 1: an event for the pager; 0: done; -EAGAIN: not yet. */
+static int handle_fault(struct mcl_uffd *u, const struct uffd_msg *m, struct mcl_mirror_event *out)
+{
+	uint64_t page = mcl_page_down(m->arg.pagefault.address);
+
+	switch (mcl_uffd_state(u, page)) {
+	case PAGE_VRAM:
+		*out = (struct mcl_mirror_event){
+			.type = MCL_MEV_CPU_FAULT,
+			.start = page,
+			.size = PAGE_SIZE,
+			.waits = true,
+		};
+		return 1;
+	case PAGE_COPY:
+		mcl_uffd_drop_copy(u, page);
+		return 0;
+	case PAGE_PROMOTED:
+		mcl_uffd_wake(u->host_fd, page, PAGE_SIZE);
+		return 0;
+	case PAGE_HOST:
+	case PAGE_SNAPSHOT:
+		break;
+	}
+	if (m->arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP) {
+		/* The copy that this protection was for is gone. */
+		int err = mcl_uffd_protect(u->host_fd, page, PAGE_SIZE, 0);
+
+		if (err == -EAGAIN)
+			return -EAGAIN;
+		if (err)
+			mcl_uffd_wake(u->host_fd, page, PAGE_SIZE);
+		return 0;
+	}
+	return give_fresh(u, page) ? 0 : -EAGAIN;
+}
+
+/* ---- the engine ---- */
+
+static unsigned int engine_faults(struct mcl_uffd *u, struct mcl_mirror_event *events, unsigned int max)
+{
+	struct uffd_msg msgs[READ_BATCH];
+	long n = mcl_raw(SYS_read, (uint64_t)u->engine_fd, (uint64_t)msgs,
+			 (max < READ_BATCH ? max : READ_BATCH) * sizeof(struct uffd_msg), 0, 0, 0);
+	unsigned int count = 0;
+
+	for (long i = 0; i < n / (long)sizeof(struct uffd_msg); i++) {
+		if (msgs[i].event != UFFD_EVENT_PAGEFAULT)
+			continue;
+		events[count++] = (struct mcl_mirror_event){
+			.type = MCL_MEV_DEVICE_FAULT,
+			.fault = {
+				.address = msgs[i].arg.pagefault.address,
+				.access = msgs[i].arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WRITE ? MCL_ACCESS_WRITE :
+												MCL_ACCESS_READ,
+				.unit = UINT32_MAX,
+				.cookie = msgs[i].arg.pagefault.flags,
+			},
+		};
+	}
+	return count;
+}
+
+unsigned int mcl_uffd_host_events(struct mcl_uffd *u, struct mcl_mirror_event *events, unsigned int max)
+{
+	unsigned int count = 0, faults;
+	uint64_t again;
+
+	mcl_raw(SYS_read, (uint64_t)u->again_fd, (uint64_t)&again, sizeof(again), 0, 0, 0);
+	mcl_uffd_drain(u);
+	/* Changes first, in their order. Handling one may read more, at the end of the queue. */
+	for (unsigned int i = 0; i < u->queue.count && count < max;) {
+		struct uffd_msg msg = u->queue.msgs[i];
+
+		if (msg.event == UFFD_EVENT_PAGEFAULT) {
+			i++;
+			continue;
+		}
+		forget_event(u, i);
+		count += handle_change(u, &msg, &events[count]);
+	}
+	faults = u->queue.count;
+	for (unsigned int i = 0; i < faults && count < max; i++) {
+		struct uffd_msg msg = u->queue.msgs[0];
+		int ret;
+
+		forget_event(u, 0);
+		ret = msg.event == UFFD_EVENT_PAGEFAULT ? handle_fault(u, &msg, &events[count]) : -EAGAIN;
+		if (ret > 0)
+			count++;
+		else if (ret == -EAGAIN)
+			u->queue.msgs[u->queue.count++] = msg;
+	}
+	if (u->queue.count) {
+		uint64_t one = 1;
+
+		/* A change is in progress: let its thread run, then look again. */
+		mcl_raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+		mcl_raw(SYS_write, (uint64_t)u->again_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
+	}
+	return count;
+}
+
+int mcl_uffd_next_events(struct mcl_mirror *m, struct mcl_mirror_event *events, unsigned int max)
+{
+	struct mcl_uffd *u = mcl_uffd_of(m);
+	unsigned int count = mcl_uffd_host_events(u, events, max);
+
+	if (!u->engine_dead && count < max)
+		count += engine_faults(u, events + count, max - count);
+	return (int)count;
+}

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Pages on their way: host -> VRAM (take), VRAM -> host (bring).
+ *
+ * Take. UFFDIO_MOVE detaches the host's page as it is and hangs it into the staging area; from then on a host thread that
+ * touches the place waits. It refuses pages that I/O has pinned (-EBUSY), which copying and dropping would lose data of.
+ * From the staging area UFFDIO_COPY fills the memfd and maps the page in the engine in one step.
+ *
+ * Bring. The engine's mapping is write-protected, so the page stands still; it is read into a buffer, removed from the memfd
+ * and from the engine, and only then given to the host: nobody ever sees two versions of a page.
+ *
+ * The host's address space may change at any moment. Whatever is in flight when that happens is delivered where the
+ * events say it belongs (mcl_uffd_translate()).
+ */
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "mirror/mirror_uffd.h"
+#include "mirror/uffd_sys.h"
+
+/* How long a page that somebody waits for may stay pinned before it counts as one that cannot move. */
+#define PIN_RETRIES 100
+#define PIN_RETRY_US 100
+#define CHANGE_RETRIES 1000
+
+int mcl_uffd_staging_init(struct mcl_uffd *u, struct mcl_reason *why)
+{
+	u->bounce = mcl_private_alloc(&u->memory, MCL_BLOCK_SIZE, MCL_BLOCK_SIZE);
+	u->zeros = mcl_private_alloc(&u->memory, 65536, 4096);
+	if (!u->bounce || !u->zeros)
+		return mcl_reason(why, -ENOMEM, "out of memory for the pager's buffers");
+	/* Faults by buffers of system calls would wait for this thread; in this one they are errors instead. */
+	u->staging_fd = mcl_uffd_open(UFFD_FEATURE_SIGBUS, why);
+	return u->staging_fd < 0 ? u->staging_fd : 0;
+}
+
+/* The staging area of @kind, made on first use; 0 if that fails. */
+static uint64_t staging_area(struct mcl_uffd *u, int kind)
+{
+	int prot = PROT_READ | PROT_WRITE;
+	uint64_t reserve, at;
+
+	if (u->staging[kind])
+		return u->staging[kind];
+	if (u->keep_out_count >= KEEP_OUT_MAX)
+		return 0;
+	if (kind == STAGING_EXEC || kind == STAGING_LOCKED_EXEC)
+		prot |= PROT_EXEC;
+	reserve = (uint64_t)mcl_raw(SYS_mmap, 0, 2 * MCL_BLOCK_SIZE, PROT_NONE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, (uint64_t)-1, 0);
+	if (reserve > USER_END)
+		return 0;
+	at = mcl_block_down(reserve + MCL_BLOCK_SIZE - 1);
+	if (mcl_raw(SYS_mprotect, at, MCL_BLOCK_SIZE, (uint64_t)prot, 0, 0, 0))
+		goto err_unmap;
+	mcl_raw_madvise(at, MCL_BLOCK_SIZE, MADV_DONTFORK);
+	if (kind >= STAGING_LOCKED && mcl_raw(SYS_mlock2, at, MCL_BLOCK_SIZE, MLOCK_ONFAULT, 0, 0, 0))
+		goto err_unmap;
+	if (mcl_uffd_register(u->staging_fd, at, MCL_BLOCK_SIZE, UFFDIO_REGISTER_MODE_MISSING))
+		goto err_unmap;
+	u->keep_out[u->keep_out_count++] = (struct mcl_span){ reserve, reserve + 2 * MCL_BLOCK_SIZE };
+	u->staging[kind] = at;
+	return at;
+
+err_unmap:
+	mcl_raw(SYS_munmap, reserve, 2 * MCL_BLOCK_SIZE, 0, 0, 0, 0);
+	return 0;
+}
+
+void mcl_uffd_punch(struct mcl_uffd *u, uint64_t start, uint64_t end)
+{
+	long err;
+
+	do {
+		err = mcl_raw(SYS_fallocate, (uint64_t)u->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, start,
+			      end - start, 0, 0);
+	} while (err == -EINTR);
+	if (err)
+		mcl_uffd_fatal("cannot remove pages from the mirror", start, (int)err);
+}
+
+/* Run @at..@end through the engine's userfaultfd, from @from (0: zeros). Returns where it stopped, *err why. */
+static uint64_t fill_engine(struct mcl_uffd *u, uint64_t at, uint64_t end, uint64_t from, uint64_t mode, int *err)
+{
+	unsigned int retries = 0;
+
+	*err = 0;
+	while (at < end) {
+		uint64_t done = from ? mcl_uffd_copy(u->engine_fd, at, from, end - at, mode, err) :
+				       mcl_uffd_zero(u->engine_fd, at, end - at, mode, err);
+
+		at += done;
+		from += from ? done : 0;
+		if (at == end)
+			break;
+		if (*err == -EAGAIN && (done || ++retries < CHANGE_RETRIES))
+			continue;
+		if (*err == -ESRCH)
+			u->engine_dead = true;
+		if (!done)
+			return at;
+	}
+	return at;
+}
+
+int mcl_uffd_fill(struct mcl_uffd *u, uint64_t start, uint64_t end)
+{
+	uint64_t at = start;
+	int err = 0;
+
+	while (at < end) {
+		at = fill_engine(u, at, end, 0, UFFDIO_ZEROPAGE_MODE_DONTWAKE, &err);
+		if (at == end)
+			break;
+		if (err != -EEXIST)
+			return err;
+		at += PAGE_SIZE;
+	}
+	return 0;
+}
+
+/* ---- home ---- */
+
+/*
+ * Put one page, whose contents are at @from in this thread's memory (@move: in the staging area), where the host now
+ * has what was at @to.
+ */
+static void deliver_page(struct mcl_uffd *u, uint64_t from, uint64_t to, bool move)
+{
+	for (unsigned int tries = 0;; tries++) {
+		uint64_t at = mcl_uffd_translate(u, to);
+		int err = 0;
+
+		if (!at)
+			return; /* unmapped or discarded on its way: nobody misses it */
+		if (move)
+			mcl_uffd_move_pages(u->host_fd, at, from, PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE, &err);
+		else
+			mcl_uffd_copy(u->host_fd, at, from, PAGE_SIZE, UFFDIO_COPY_MODE_DONTWAKE, &err);
+		switch (err) {
+		case 0:
+			return;
+		case -EAGAIN: /* something changes; its event says what */
+			mcl_uffd_drain(u);
+			mcl_raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+			continue;
+		case -ENOENT: /* no such mapping, although no event says so: it was unmapped before it was watched */
+		case -EINVAL:
+		case -ESRCH:
+			return;
+		case -ENOMEM:
+			if (tries < 1000) {
+				mcl_raw_sleep_us(1000);
+				continue;
+			}
+			/* fall through */
+		default:
+			mcl_uffd_fatal("cannot give a page back to the host", at, err);
+		}
+	}
+}
+
+void mcl_uffd_deliver(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)
+{
+	while (size) {
+		uint64_t piece = mcl_min64(size, MCL_BLOCK_SIZE), done;
+		int err = mcl_uffd_protect(u->engine_fd, from, piece, UFFDIO_WRITEPROTECT_MODE_WP);
+		long n;
+
+		if (err == -ESRCH)
+			u->engine_dead = true; /* then nothing writes any more */
+		else if (err)
+			mcl_uffd_fatal("cannot stop the device's stores to a page", from, err);
+		for (uint64_t have = 0; have < piece; have += (uint64_t)n) {
+			n = mcl_raw(SYS_pread64, (uint64_t)u->memfd, (uint64_t)u->bounce + have, piece - have,
+				    from + have, 0, 0);
+			if (n == -EINTR)
+				n = 0;
+			else if (n <= 0)
+				mcl_uffd_fatal("cannot read a page of the mirror", from, (int)n);
+		}
+		mcl_uffd_punch(u, from, from + piece);
+		done = 0;
+		if (!mcl_uffd_disturbed(u, to, to + piece))
+			done = mcl_uffd_copy(u->host_fd, to, (uint64_t)u->bounce, piece, UFFDIO_COPY_MODE_DONTWAKE,
+					     &err);
+		for (; done < piece; done += PAGE_SIZE)
+			deliver_page(u, (uint64_t)u->bounce + done, to + done, false);
+		from += piece;
+		to += piece;
+		size -= piece;
+	}
+}
+
+long mcl_uffd_bring(struct mcl_uffd *u, uint64_t start, uint64_t end)
+{
+	long pages = 0;
+
+	for (uint64_t at = start; at < end;) {
+		uint64_t stop = mcl_min64(end, mcl_block_down(at) + MCL_BLOCK_SIZE);
+		struct mcl_uffd_block *b = mcl_uffd_find(u, at);
+
+		for (; b && b->used && at < stop;) {
+			uint64_t run = mcl_uffd_run(b, at, stop);
+
+			if (mcl_uffd_state(u, at) == PAGE_VRAM) {
+				mcl_uffd_set(b, at, run, PAGE_HOST);
+				mcl_uffd_deliver(u, at, at, run - at);
+				pages += (long)((run - at) >> PAGE_SHIFT);
+			}
+			at = run;
+		}
+		at = stop;
+	}
+	return pages;
+}
+
+/* ---- away ---- */
+
+/*
+ * Pages moved to @stage that cannot stay in VRAM go back to @at. If somebody has mapped something else there meanwhile
+ * and used it, what was moved belongs to nobody we could find.
+ */
+static void put_back(struct mcl_uffd *u, uint64_t stage, uint64_t at, uint64_t end)
+{
+	for (; at < end; at += PAGE_SIZE, stage += PAGE_SIZE)
+		deliver_page(u, stage, at, true);
+}
+
+/* Which parts of the staging area at [@stage, ...) hold a page: calls @fn for each part, present or not. */
+static int each_part(struct mcl_uffd *u, uint64_t stage, uint64_t size,
+		     int (*fn)(struct mcl_uffd *u, uint64_t offset, uint64_t part, bool present, void *arg), void *arg)
+{
+	struct page_region regions[32];
+	uint64_t at = stage, end = stage + size;
+	int err = 0;
+
+	while (at < end && !err) {
+		struct pm_scan_arg scan = {
+			.size = sizeof(scan),
+			.start = at,
+			.end = end,
+			.vec = (uint64_t)regions,
+			.vec_len = 32,
+			.category_anyof_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+			.return_mask = PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+		};
+		long n = mcl_raw_ioctl(u->pagemap_fd, PAGEMAP_SCAN, &scan);
+
+		if (n < 0)
+			return (int)n;
+		for (long i = 0; i < n && !err; i++) {
+			if (regions[i].start > at)
+				err = fn(u, at - stage, regions[i].start - at, false, arg);
+			if (!err)
+				err = fn(u, regions[i].start - stage, regions[i].end - regions[i].start, true, arg);
+			at = regions[i].end;
+		}
+		if (n < 32 && at < end && !err) {
+			err = fn(u, at - stage, end - at, false, arg);
+			at = end;
+		}
+	}
+	return err;
+}
+
+struct filling {
+	uint64_t stage, to;
+	uint64_t done; /* bytes from the start that the memfd has now */
+};
+
+static int fill_part(struct mcl_uffd *u, uint64_t offset, uint64_t part, bool present, void *arg)
+{
+	struct filling *f = arg;
+	uint64_t at = f->to + offset, end = at + part;
+	int err;
+
+	for (;;) {
+		at = fill_engine(u, at, end, present ? f->stage + (at - f->to) : 0, UFFDIO_COPY_MODE_DONTWAKE, &err);
+		f->done = at - f->to;
+		if (at == end)
+			return 0;
+		if (err != -EEXIST)
+			return err;
+		/* The memfd has a page that the table does not know: never one with data that counts. */
+		mcl_uffd_punch(u, at, at + PAGE_SIZE);
+	}
+}
+
+/* What MOVE did not take at @at, and why: try harder if somebody waits for this page. True: it moved after all. */
+static bool move_harder(struct mcl_uffd *u, int *kind, uint64_t base, uint64_t at, bool wanted, int err)
+{
+	uint64_t stage = staging_area(u, *kind) + (at - base);
+
+	if (err == -EINVAL && *kind < STAGING_LOCKED) {
+		/* Perhaps the host has locked it in memory. */
+		int locked = *kind == STAGING_EXEC ? STAGING_LOCKED_EXEC : STAGING_LOCKED;
+		uint64_t area = staging_area(u, locked);
+
+		if (area)
+			*kind = locked;
+		return false;
+	}
+	if (err != -EBUSY || !wanted)
+		return false;
+	/* Shared with a child since a fork: a store ends that. Or pinned by I/O, which may end soon. */
+	mcl_uffd_proxy_call(u, SYS_madvise, at, PAGE_SIZE, MADV_POPULATE_WRITE, 0, 0, 0);
+	for (int i = 0; i < PIN_RETRIES; i++) {
+		if (mcl_uffd_move_pages(u->staging_fd, stage, at, PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE, &err))
+			return true;
+		if (err != -EBUSY && err != -EAGAIN)
+			return false;
+		mcl_raw_sleep_us(PIN_RETRY_US);
+	}
+	return false;
+}
+
+/* Move what can be moved from the front of [start, end). Returns where that ended; *err why, if before @end. */
+static uint64_t move_out(struct mcl_uffd *u, int *kind, uint64_t base, uint64_t start, uint64_t end, uint64_t wanted,
+			 int *err)
+{
+	unsigned int retries = 0;
+	uint64_t at = start;
+
+	*err = 0;
+	while (at < end) {
+		uint64_t area = staging_area(u, *kind);
+		int used = *kind;
+
+		if (!area) {
+			*err = -ENOMEM;
+			return at;
+		}
+		at += mcl_uffd_move_pages(u->staging_fd, area + (at - base), at, end - at,
+					  UFFDIO_MOVE_MODE_DONTWAKE | UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES, err);
+		if (at == end)
+			return at;
+		if (*err == -EAGAIN && ++retries < CHANGE_RETRIES)
+			continue;
+		/* One staging area for one run of pages. */
+		if (*err == -EINVAL && at > start)
+			return at;
+		if (move_harder(u, kind, base, at, at == wanted, *err)) {
+			at += PAGE_SIZE;
+			continue;
+		}
+		if (*kind != used)
+			continue;
+		return at;
+	}
+	return at;
+}
+
+/* One run of host pages. Returns pages taken; *stop where to go on. */
+static long take_run(struct mcl_uffd *u, struct mcl_uffd_block *b, const struct mcl_vma *vma, uint64_t start,
+		     uint64_t end, uint64_t address, uint64_t *stop, int *err)
+{
+	int kind = vma->executable ? STAGING_EXEC : STAGING_PLAIN;
+	uint64_t moved = move_out(u, &kind, b->base, start, end, address, err);
+	uint64_t stage = staging_area(u, kind) + (start - b->base);
+	struct filling f = { .stage = stage, .to = start };
+	int watched, fill_err;
+
+	*stop = moved;
+	if (moved == start)
+		return 0;
+	/*
+	 * Were these pages still those that we watch? If the mapping was replaced just before they were moved, they are
+	 * somebody else's and have to go back before anybody misses them.
+	 */
+	while ((watched = mcl_uffd_watched(u, start, moved)) == -EAGAIN) {
+		mcl_uffd_drain(u);
+		mcl_raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+	}
+	if (watched || mcl_uffd_disturbed(u, start, moved)) {
+		mcl_uffd_watch(u, b, vma, start, moved);
+		put_back(u, stage, start, moved);
+		*err = -EAGAIN;
+		goto out;
+	}
+	fill_err = each_part(u, stage, moved - start, fill_part, &f);
+	mcl_uffd_set(b, start, start + f.done, PAGE_VRAM);
+	if (fill_err) {
+		put_back(u, stage + f.done, start + f.done, moved);
+		*err = fill_err;
+		moved = start + f.done;
+	}
+out:
+	mcl_raw_madvise(stage, *stop - start, MADV_DONTNEED);
+	*stop = moved;
+	return (long)(f.done >> PAGE_SHIFT);
+}
+
+long mcl_uffd_take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t address)
+{
+	struct mcl_uffd_block *b;
+	long pages = 0;
+	int err;
+
+	if (mcl_uffd_changing(u))
+		return -EAGAIN;
+	b = mcl_uffd_block(u, start);
+	if (!b)
+		return -ENOMEM;
+	mcl_uffd_tasks_refresh(u);
+	err = mcl_uffd_watch(u, b, vma, start, end);
+	if (err) {
+		mcl_uffd_release(u, b);
+		return err;
+	}
+	/* Copies from when this memory was read-only; checking below would undo their protection. */
+	for (uint64_t at = start; at < end; at += PAGE_SIZE)
+		if (mcl_uffd_state(u, at) == PAGE_COPY || mcl_uffd_state(u, at) == PAGE_SNAPSHOT)
+			mcl_uffd_drop_copy(u, at);
+	err = mcl_uffd_watched(u, start, end);
+	if (err)
+		return -EAGAIN;
+	for (uint64_t at = start; at < end;) {
+		uint64_t run = mcl_uffd_run(b, at, end), until, before;
+
+		if (mcl_uffd_state(u, at) != PAGE_HOST) {
+			at = run;
+			continue;
+		}
+		run = mcl_uffd_tasks_next(u, at, run, &until);
+		if (run == at) {
+			at = until;
+			continue;
+		}
+		before = at;
+		pages += take_run(u, b, vma, at, run, address, &at, &err);
+		if (at == run)
+			continue;
+		if (err == -EAGAIN || err == -ESRCH || err == -ENOMEM)
+			return pages ? pages : err;
+		/* A page that does not move, whatever is the matter; the next may. */
+		if (at == before)
+			at += PAGE_SIZE;
+	}
+	return pages;
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Mapping in place: a page that both sides keep touching becomes a page of the memfd that both map. The data is in the
+ * memfd already (PAGE_VRAM: the host has nothing there and its threads wait); then the memfd is mapped over the
+ * host's range. From then on it is shared memory, coherent without anybody's help.
+ *
+ * mmap() over a watched range makes the kernel report an unmap and wait until the report is read, so the proxy makes the
+ * call while this thread reads. That report also tells that nobody replaced the mapping behind our back: without it, what
+ * we mapped over was not what we thought.
+ *
+ * Promoted ranges stay watched, for the reports of munmap, mremap and madvise only: a hole in them is filled by
+ * the kernel with zeros, as in any shared memory.
+ */
+#include <sys/mman.h>
+
+#include "mirror/mirror_uffd.h"
+#include "mirror/uffd_sys.h"
+
+#define FIRST_UNIT 65536ull
+#define RECOUNT_RUNS 256u
+
+uint64_t mcl_uffd_promote_unit(struct mcl_uffd *u)
+{
+	uint64_t eighths;
+
+	/* Each scattered promotion costs up to two mappings; when there are no more, the host's own malloc fails. */
+	if (!u->maps_estimate || u->promoted_runs - u->runs_counted >= RECOUNT_RUNS) {
+		u->maps_estimate = mcl_uffd_count_maps(u);
+		u->runs_counted = u->promoted_runs;
+	}
+	eighths = (u->maps_estimate + 2 * (u->promoted_runs - u->runs_counted)) * 8 / u->map_limit;
+	return eighths >= 4 ? 0 : FIRST_UNIT << eighths;
+}
+
+static bool still_mapped(struct mcl_uffd *u, uint64_t start, uint64_t end)
+{
+	struct mcl_vma vma;
+
+	for (uint64_t at = start; at < end; at = vma.end) {
+		mcl_uffd_vma(u, at, &vma);
+		if (vma.kind != VMA_SHARED_OURS && !(vma.kind == VMA_OTHER && vma.inode == u->memfd_inode))
+			return false;
+	}
+	return true;
+}
+
+long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end)
+{
+	struct mcl_uffd_block *b = mcl_uffd_find(u, start);
+	int prot = PROT_READ | (vma->writable ? PROT_WRITE : 0) | (vma->executable ? PROT_EXEC : 0);
+	long at;
+
+	if (mcl_uffd_watched(u, start, end))
+		return -EAGAIN;
+	at = mcl_uffd_proxy_call(u, SYS_mmap, start, end - start, (uint64_t)prot,
+				 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, (uint64_t)u->memfd, start);
+	if (at < 0)
+		return at;
+	if (!mcl_uffd_own_unmap(u, start, end) || mcl_uffd_disturbed(u, start, end)) {
+		/* The host unmapped it just before us. What we made there must go; its own report does the rest. */
+		mcl_log_warn("pages at %#lx were unmapped while the device was using them", (unsigned long)start);
+		mcl_raw(SYS_munmap, start, end - start, 0, 0, 0, 0);
+		return -EAGAIN;
+	}
+	mcl_raw_madvise(start, end - start, MADV_DONTFORK);
+	if (mcl_uffd_register(u->host_fd, start, end - start, UFFDIO_REGISTER_MODE_WP) ||
+	    !still_mapped(u, start, end)) {
+		/* Unmapped by the host before we could watch it. */
+		mcl_uffd_purge(u, start, end, false);
+		return -EAGAIN;
+	}
+	mcl_uffd_set(b, start, end, PAGE_PROMOTED);
+	u->promoted_runs++;
+	return (long)((end - start) >> PAGE_SHIFT);
+}
+
+void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)
+{
+	struct mcl_vma vma;
+	uint64_t scratch;
+	long ret;
+	int prot;
+
+	mcl_uffd_vma(u, to, &vma);
+	prot = (vma.readable ? PROT_READ : 0) | (vma.writable ? PROT_WRITE : 0) | (vma.executable ? PROT_EXEC : 0);
+	/*
+	 * An empty watched range is made elsewhere and put over the shared one in one step, so that no thread of the host
+	 * can see zeros there.
+	 */
+	scratch = (uint64_t)mcl_raw(SYS_mmap, 0, size, (uint64_t)prot, MAP_PRIVATE | MAP_ANONYMOUS, (uint64_t)-1, 0);
+	if (scratch > USER_END)
+		mcl_uffd_fatal("no memory to bring pages home", to, (int)scratch);
+	ret = mcl_uffd_register(u->host_fd, scratch, size, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP);
+	if (!ret)
+		ret = mcl_raw_madvise(scratch, size, MADV_DONTFORK);
+	if (ret)
+		mcl_uffd_fatal("cannot watch memory", to, (int)ret);
+	ret = mcl_uffd_proxy_call(u, SYS_mremap, scratch, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to, 0);
+	if (ret < 0)
+		mcl_uffd_fatal("cannot bring pages home", to, (int)ret);
+	mcl_uffd_own_remap(u, scratch, to, size);
+	if (!mcl_uffd_own_unmap(u, to, to + size)) {
+		/* The host unmapped it just before; so it stays unmapped. */
+		mcl_uffd_proxy_call(u, SYS_munmap, to, size, 0, 0, 0, 0);
+		mcl_uffd_own_unmap(u, to, to + size);
+		mcl_uffd_punch(u, from, from + size);
+		return;
+	}
+	mcl_uffd_deliver(u, from, to, size);
+}

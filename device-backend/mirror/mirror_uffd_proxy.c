@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+/*
+ * System calls that make the kernel report something about the host's address space wait until the report is read. The
+ * pager's thread reads the reports, so it cannot make such calls itself. This thread makes them for it.
+ */
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "mirror/mirror_uffd.h"
+#include "mirror/uffd_sys.h"
+
+enum { PROXY_IDLE, PROXY_CALL, PROXY_END };
+
+static void *proxy_main(void *arg)
+{
+	struct mcl_uffd *u = arg;
+	struct mcl_uffd_proxy *p = &u->proxy;
+	uint64_t one = 1;
+
+	atomic_store(&p->tid, (int32_t)mcl_raw(SYS_gettid, 0, 0, 0, 0, 0, 0));
+	for (;;) {
+		uint32_t go = atomic_load(&p->go);
+
+		if (go == PROXY_END)
+			return NULL;
+		if (go == PROXY_IDLE) {
+			mcl_raw_futex_wait(&p->go, PROXY_IDLE);
+			continue;
+		}
+		p->ret = mcl_raw(p->nr, p->args[0], p->args[1], p->args[2], p->args[3], p->args[4], p->args[5]);
+		atomic_store(&p->go, PROXY_IDLE);
+		mcl_raw(SYS_write, (uint64_t)p->done_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
+	}
+}
+
+int mcl_uffd_proxy_start(struct mcl_uffd *u)
+{
+	struct mcl_uffd_proxy *p = &u->proxy;
+	int err;
+
+	p->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (p->done_fd < 0)
+		return -errno;
+	err = mcl_private_thread(&u->memory, "mcl-proxy", proxy_main, u, &p->thread);
+	if (err)
+		return err;
+	p->started = true;
+	return 0;
+}
+
+void mcl_uffd_proxy_stop(struct mcl_uffd *u)
+{
+	struct mcl_uffd_proxy *p = &u->proxy;
+
+	if (p->started) {
+		atomic_store(&p->go, PROXY_END);
+		mcl_raw_futex_wake(&p->go);
+		pthread_join(p->thread, NULL);
+		p->started = false;
+	}
+	if (p->done_fd >= 0)
+		close(p->done_fd);
+	p->done_fd = -1;
+}
+
+/* The call itself may touch a watched page that nobody has: give it one, or it never returns. */
+static void serve_own_faults(struct mcl_uffd *u)
+{
+	int32_t tid = atomic_load(&u->proxy.tid);
+	unsigned int kept = 0;
+
+	for (unsigned int i = 0; i < u->queue.count; i++) {
+		struct uffd_msg *m = &u->queue.msgs[i];
+		int err;
+
+		if (m->event == UFFD_EVENT_PAGEFAULT && (int32_t)m->arg.pagefault.feat.ptid == tid) {
+			uint64_t page = mcl_page_down(m->arg.pagefault.address);
+
+			if (m->arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP)
+				err = mcl_uffd_protect(u->host_fd, page, PAGE_SIZE, 0);
+			else
+				mcl_uffd_zero(u->host_fd, page, PAGE_SIZE, 0, &err);
+			if (err)
+				mcl_uffd_wake(u->host_fd, page, PAGE_SIZE);
+			continue;
+		}
+		u->queue.msgs[kept++] = *m;
+	}
+	u->queue.count = kept;
+}
+
+long mcl_uffd_proxy_call(struct mcl_uffd *u, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+			 uint64_t f)
+{
+	struct mcl_uffd_proxy *p = &u->proxy;
+	struct pollfd fds[2] = { { .fd = p->done_fd, .events = POLLIN }, { .fd = u->host_fd, .events = POLLIN } };
+	uint64_t count;
+
+	p->nr = nr;
+	p->args[0] = a;
+	p->args[1] = b;
+	p->args[2] = c;
+	p->args[3] = d;
+	p->args[4] = e;
+	p->args[5] = f;
+	atomic_store(&p->go, PROXY_CALL);
+	mcl_raw_futex_wake(&p->go);
+	for (;;) {
+		mcl_raw(SYS_poll, (uint64_t)fds, 2, (uint64_t)-1, 0, 0, 0);
+		mcl_uffd_drain(u);
+		serve_own_faults(u);
+		if (mcl_raw(SYS_read, (uint64_t)p->done_fd, (uint64_t)&count, sizeof(count), 0, 0, 0) > 0)
+			return p->ret;
+	}
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Memory for clSVMAlloc and cl_mem: the mirror's memfd mapped by the host too, at offset = address. Shared from the start:
+ * nothing moves, nothing is watched, and the host's own faults never come here.
+ *
+ * The pager fills holes of it on device faults. A fill that came just after free() would leave a page where the next mapping
+ * of the host will be, so the two exclude each other. The pager only tries: it must not wait for a thread that may be
+ * waiting for it.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <sys/mman.h>
+
+#include "mirror/mirror_uffd.h"
+
+void *mcl_uffd_svm_alloc(struct mcl_mirror *m, size_t size)
+{
+	struct mcl_uffd *u = mcl_uffd_of(m);
+	size_t bytes = (size + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+	void *at;
+
+	if (bytes < size || !bytes) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	/* The address is the offset, so it has to be known first. */
+	at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (at == MAP_FAILED)
+		return NULL;
+	if (mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, u->memfd,
+		 (off_t)(uintptr_t)at) == MAP_FAILED) {
+		munmap(at, bytes);
+		return NULL;
+	}
+	madvise(at, bytes, MADV_DONTFORK);
+	return at;
+}
+
+void mcl_uffd_svm_free(struct mcl_mirror *m, void *ptr, size_t size)
+{
+	struct mcl_uffd *u = mcl_uffd_of(m);
+	size_t bytes = (size + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+
+	while (atomic_exchange(&u->svm_lock, 1))
+		sched_yield();
+	munmap(ptr, bytes);
+	mcl_uffd_punch(u, (uint64_t)ptr, (uint64_t)ptr + bytes);
+	atomic_store(&u->svm_lock, 0);
+}
+
+long mcl_uffd_svm_fill(struct mcl_uffd *u, uint64_t start, uint64_t end)
+{
+	struct mcl_vma vma;
+	int err;
+
+	if (atomic_exchange(&u->svm_lock, 1))
+		return -EAGAIN;
+	mcl_uffd_vma(u, start, &vma);
+	err = vma.kind == VMA_SHARED_OURS ? mcl_uffd_fill(u, start, mcl_min64(end, vma.end)) : -EAGAIN;
+	atomic_store(&u->svm_lock, 0);
+	return err ? err : (long)((end - start) >> PAGE_SHIFT);
+}

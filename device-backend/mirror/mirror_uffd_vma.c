@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What the host has mapped at an address, asked of the kernel each time: PROCMAP_QUERY on /proc/self/maps costs about as
+ * much as one page copy, and a cache would have to be told about mmap and mprotect, which nobody reports.
+ */
+#include <linux/fs.h>
+#include <string.h>
+
+#include "mirror/mirror_uffd.h"
+#include "mirror/uffd_sys.h"
+
+static bool has_prefix(const char *s, const char *prefix)
+{
+	return !strncmp(s, prefix, strlen(prefix));
+}
+
+static enum mcl_vma_kind anonymous_kind(const struct mcl_vma *v, const char *name)
+{
+	/* vdso, vvar and friends are in brackets too; only these are plain memory. */
+	if (name[0] && strcmp(name, "[heap]") && strcmp(name, "[stack]") && !has_prefix(name, "[anon:"))
+		return VMA_OTHER;
+	if (!v->readable)
+		return VMA_OTHER;
+	return v->writable ? VMA_ANON : VMA_ANON_READ;
+}
+
+static enum mcl_vma_kind kind_of(struct mcl_uffd *u, const struct mcl_vma *v, const char *name)
+{
+	for (unsigned int i = 0; i < u->keep_out_count; i++)
+		if (v->start < u->keep_out[i].end && v->end > u->keep_out[i].start)
+			return VMA_OWN;
+	if (!v->inode && !v->dev_major && !v->dev_minor)
+		return v->shared ? VMA_OTHER : anonymous_kind(v, name);
+	if (v->shared && v->inode == u->memfd_inode && v->dev_major == u->memfd_major && v->dev_minor == u->memfd_minor)
+		return v->offset == v->start ? VMA_SHARED_OURS : VMA_OTHER;
+	if (has_prefix(name, "/dev/") && !has_prefix(name, "/dev/shm/") && !has_prefix(name, "/dev/zero"))
+		return VMA_OTHER;
+	if (has_prefix(name, "/anon_hugepage") || has_prefix(name, "anon_inode:") || has_prefix(name, "socket:"))
+		return VMA_OTHER;
+	if (v->shared)
+		return VMA_FILE_SHARED;
+	return v->writable ? VMA_FILE_WRITE : VMA_FILE_READ;
+}
+
+void mcl_uffd_vma(struct mcl_uffd *u, uint64_t address, struct mcl_vma *out)
+{
+	char name[256] = "";
+	struct procmap_query q = {
+		.size = sizeof(q),
+		.query_flags = PROCMAP_QUERY_COVERING_OR_NEXT_VMA,
+		.query_addr = address,
+		.vma_name_addr = (uint64_t)name,
+		.vma_name_size = sizeof(name),
+	};
+	long err = mcl_raw_ioctl(u->maps_fd, PROCMAP_QUERY, &q);
+
+	bool path = err == -ENAMETOOLONG || err == -E2BIG;
+
+	if (path) {
+		/* All that matters is that it is none of the short special names. */
+		q.vma_name_addr = q.vma_name_size = 0;
+		err = mcl_raw_ioctl(u->maps_fd, PROCMAP_QUERY, &q);
+	}
+	memset(out, 0, sizeof(*out));
+	if (err || q.vma_start > address) {
+		out->start = mcl_page_down(address);
+		out->end = err ? USER_END : q.vma_start;
+		return;
+	}
+	if (!q.vma_name_size)
+		name[0] = 0;
+	name[sizeof(name) - 1] = 0;
+	out->start = q.vma_start;
+	out->end = q.vma_end;
+	out->offset = q.vma_offset;
+	out->readable = q.vma_flags & PROCMAP_QUERY_VMA_READABLE;
+	out->writable = q.vma_flags & PROCMAP_QUERY_VMA_WRITABLE;
+	out->executable = q.vma_flags & PROCMAP_QUERY_VMA_EXECUTABLE;
+	out->shared = q.vma_flags & PROCMAP_QUERY_VMA_SHARED;
+	out->dev_major = q.dev_major;
+	out->dev_minor = q.dev_minor;
+	out->inode = q.inode;
+	out->stack = !strcmp(name, "[stack]");
+	out->kind = kind_of(u, out, path ? "/" : name);
+}
+
+uint64_t mcl_uffd_count_maps(struct mcl_uffd *u)
+{
+	uint64_t count = 0;
+	long n;
+
+	mcl_raw(SYS_lseek, (uint64_t)u->maps_fd, 0, 0 /* SEEK_SET */, 0, 0, 0);
+	while ((n = mcl_raw(SYS_read, (uint64_t)u->maps_fd, (uint64_t)u->scratch, sizeof(u->scratch), 0, 0, 0)) > 0)
+		for (long i = 0; i < n; i++)
+			count += u->scratch[i] == '\n';
+	return count;
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT
+/* Device faults and what they move: data and counts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "mirror/tests/uffd_fixture.h"
+
+#define PAGE 4096ul
+
+static struct fixture f;
+
+static void start(uint64_t chunk)
+{
+	const struct mcl_pager_policy policy = { .chunk = chunk, .promote_after = 3, .hold_us = 50 };
+
+	fixture_start(&f, &policy, 0);
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	fixture_stop(&f);
+	return 0;
+}
+
+static uint64_t *make(size_t pages)
+{
+	uint64_t *p = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_ptr_not_equal(p, MAP_FAILED);
+	for (size_t i = 0; i < pages * PAGE / 8; i++)
+		p[i] = i * 3 + 1;
+	return p;
+}
+
+static uint64_t expected_sum(size_t pages)
+{
+	uint64_t n = pages * PAGE / 8;
+
+	return 3 * (n * (n - 1) / 2) + n;
+}
+
+/* Sixteen pages read by the device with 4 KiB chunks: sixteen read faults, sixteen pages, nothing else. */
+static void test_read_counts(void **state)
+{
+	uint64_t *p, sum;
+	struct mcl_counters c;
+
+	(void)state;
+	start(4096);
+	p = make(16);
+	assert_true(fixture_run(&f, TEST_SUM, p, 16 * PAGE, 0, 0, &sum));
+	assert_int_equal(sum, expected_sum(16));
+	c = fixture_counters(&f);
+	assert_int_equal(c.cause[MCL_CAUSE_DEVICE_READ].count, 16);
+	assert_int_equal(c.cause[MCL_CAUSE_DEVICE_READ].pages, 16);
+	assert_int_equal(c.cause[MCL_CAUSE_DEVICE_WRITE].count, 0);
+	assert_int_equal(c.cause[MCL_CAUSE_CPU_FAULT].count, 0);
+	assert_int_equal(c.vram_used, 16 * PAGE);
+	munmap(p, 16 * PAGE);
+}
+
+/* The host reads what the device wrote: each page comes home once. */
+static void test_touch_back(void **state)
+{
+	uint64_t *p, i;
+	struct mcl_counters c;
+
+	(void)state;
+	start(4096);
+	p = make(16);
+	assert_true(fixture_run(&f, TEST_FILL, p, 16 * PAGE, 0, 1000, NULL));
+	for (i = 0; i < 16 * PAGE / 8; i++)
+		assert_int_equal(p[i], 1000 + i);
+	c = fixture_counters(&f);
+	assert_int_equal(c.cause[MCL_CAUSE_DEVICE_WRITE].count, 16);
+	assert_int_equal(c.cause[MCL_CAUSE_CPU_FAULT].count, 16);
+	assert_int_equal(c.cause[MCL_CAUSE_CPU_FAULT].pages, 16);
+	assert_int_equal(c.vram_used, 0);
+	assert_int_equal(c.vram_peak, 16 * PAGE);
+	munmap(p, 16 * PAGE);
+}
+
+/* The engine's death brings everything home. */
+static void test_death(void **state)
+{
+	uint64_t *p, i;
+
+	(void)state;
+	start(65536);
+	p = make(64);
+	assert_true(fixture_run(&f, TEST_FILL, p, 64 * PAGE, 0, 7, NULL));
+	fixture_kill(&f);
+	for (i = 0; i < 64 * PAGE / 8; i++)
+		assert_int_equal(p[i], 7 + i);
+	munmap(p, 64 * PAGE);
+}
+
+/* Addresses that the host does not have fail, again and again, and work once there is something. */
+static void test_unknown(void **state)
+{
+	uint64_t *p, sum;
+
+	(void)state;
+	start(4096);
+	p = make(1);
+	munmap(p, PAGE);
+	for (int i = 0; i < 3; i++) {
+		assert_false(fixture_run(&f, TEST_SUM, p, PAGE, 0, 0, NULL));
+		assert_int_equal(fixture_unit(&f, 0)->fault_address, (uintptr_t)p);
+	}
+	assert_false(fixture_run(&f, TEST_SUM, NULL, 8, 0, 0, NULL));
+	assert_ptr_equal(
+		mmap(p, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0), p);
+	p[5] = 55;
+	assert_true(fixture_run(&f, TEST_SUM, p, PAGE, 0, 0, &sum));
+	assert_int_equal(sum, 55);
+	munmap(p, PAGE);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_read_counts, stop),
+		cmocka_unit_test_teardown(test_touch_back, stop),
+		cmocka_unit_test_teardown(test_death, stop),
+		cmocka_unit_test_teardown(test_unknown, stop),
+	};
+
+	fixture_require();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

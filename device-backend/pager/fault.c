@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: MIT
+/*
+ * What is done about a fault. On the device: nothing there or no right to it: fail; memory that is shared already: fill it;
+ * else move a chunk of it to VRAM, or if it keeps coming back, map it in place. On the CPU: home with it, or map it in
+ * place.
+ */
+#include <errno.h>
+
+#include "mirror/uffd_sys.h"
+#include "pager/pager_private.h"
+
+/* Home again within this time after it had moved: a bounce. */
+#define BOUNCE_NS 10000000ull
+#define MEMORY_RETRY_US 1000
+#define MEMORY_RETRIES 2000
+#define EVENT_BATCH 64
+
+void mcl_pager_count(struct mcl_pager *p, enum mcl_counter_cause cause, uint64_t pages, uint64_t began_ns)
+{
+	atomic_fetch_add_explicit(&p->cause[cause].count, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&p->cause[cause].pages, pages, memory_order_relaxed);
+	atomic_fetch_add_explicit(&p->cause[cause].ns, mcl_raw_now_ns() - began_ns, memory_order_relaxed);
+}
+
+static uint64_t max64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t min64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The chunk for a fault at @page, within its extent and block. */
+static void choose(struct mcl_pager *p, struct mcl_streams *streams, uint64_t page, const struct mcl_extent *e,
+		   uint64_t *start, uint64_t *end, uint64_t *size)
+{
+	uint64_t most = MCL_BLOCK_SIZE;
+
+	/* Small device memory is not thrown over by one fault. */
+	while (most > UNIT_SIZE && most > p->vram_limit / 4)
+		most /= 2;
+	*size = p->policy.chunk ? p->policy.chunk : mcl_stream_chunk(streams, page, UNIT_SIZE, most);
+	*start = max64(page & ~(*size - 1), e->start);
+	*end = min64((page & ~(*size - 1)) + *size, e->end);
+}
+
+static unsigned int unit_of(uint64_t address)
+{
+	return (unsigned int)(address / UNIT_SIZE % BLOCK_UNITS);
+}
+
+static bool bounces(struct mcl_pager *p, uint64_t page)
+{
+	const struct mcl_pager_block *b = mcl_pager_block(p, page, false);
+
+	return b && p->policy.promote_after && b->bounces[unit_of(page)] >= p->policy.promote_after;
+}
+
+/* A device fault on memory that came home a moment ago, where it had been before. */
+static void note_bounce(struct mcl_pager *p, uint64_t page)
+{
+	struct mcl_pager_block *b = mcl_pager_block(p, page, true);
+	unsigned int unit = unit_of(page);
+
+	if (!b || !b->home_ns[unit])
+		return;
+	if (mcl_raw_now_ns() - b->home_ns[unit] < BOUNCE_NS)
+		b->bounces[unit] += b->bounces[unit] < UINT8_MAX;
+	else
+		b->bounces[unit] = 0;
+	b->home_ns[unit] = 0;
+}
+
+/* Note that the pages of [start, end) have just moved to VRAM. */
+static void moved(struct mcl_pager *p, uint64_t start, uint64_t end)
+{
+	uint64_t now = mcl_raw_now_ns();
+
+	for (uint64_t at = start; at < end; at = (at | (UNIT_SIZE - 1)) + 1) {
+		struct mcl_pager_block *b = mcl_pager_block(p, at, true);
+
+		if (b)
+			b->moved_ns[unit_of(at)] = now;
+	}
+}
+
+/* Map the unit of @page in place. Pages, or -errno as map(). */
+static long promote(struct mcl_pager *p, uint64_t page, const struct mcl_extent *e, enum mcl_access access)
+{
+	uint64_t start = max64(page & ~(UNIT_SIZE - 1), e->start), began = mcl_raw_now_ns();
+	uint64_t end = min64((page & ~(UNIT_SIZE - 1)) + UNIT_SIZE, e->end);
+	long n = p->ops->map(p->m, start, end - start, page, access);
+
+	mcl_pager_account(p, start, end, true);
+	if (n > 0)
+		mcl_pager_count(p, MCL_CAUSE_PROMOTION, (uint64_t)n, began);
+	return n;
+}
+
+/*
+ * Answer a device fault on something that the host has and the device may have. Pages or -errno; who waits in [*from, *to)
+ * can try again.
+ */
+static long answer(struct mcl_pager *p, const struct mcl_fault *f, uint64_t page, const struct mcl_extent *e,
+		   uint64_t *from, uint64_t *to)
+{
+	uint64_t start, end, size;
+	long n;
+
+	*from = page & ~(UNIT_SIZE - 1);
+	*to = *from + UNIT_SIZE;
+
+	if (e->kind == MCL_EXTENT_PAGEABLE)
+		note_bounce(p, page);
+	if (e->kind == MCL_EXTENT_PAGEABLE && e->promotable && bounces(p, page))
+		return promote(p, page, e, f->access);
+	choose(p, &p->device_streams, page, e, &start, &end, &size);
+	*from = start;
+	*to = end;
+	if (e->kind == MCL_EXTENT_PAGEABLE) {
+		mcl_pager_make_room(p, end - start);
+		n = p->ops->migrate(p->m, start, end - start, page);
+		mcl_pager_account(p, start, end, true);
+		moved(p, start, end);
+		/* The page itself would not move. */
+		if (n >= 0 && p->ops->residency(p->m, page) == MCL_RES_NONE)
+			n = p->ops->map(p->m, page, PAGE_SIZE, page, f->access);
+	} else {
+		n = p->ops->map(p->m, start, end - start, page, f->access);
+	}
+	if (n > 0)
+		mcl_stream_done(&p->device_streams, page, end, size);
+	return n;
+}
+
+bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
+{
+	const uint64_t page = f->address & ~(PAGE_SIZE - 1), began = mcl_raw_now_ns();
+	const bool write = f->access == MCL_ACCESS_WRITE;
+	const enum mcl_residency there = p->ops->residency(p->m, page);
+	uint64_t start = page, end = page + PAGE_SIZE;
+	struct mcl_extent e;
+	long n;
+
+	/* Served by what was done for another unit's fault. */
+	if (there == MCL_RES_VRAM || (there == MCL_RES_BOTH && !write)) {
+		p->ops->replay(p->m, page, PAGE_SIZE);
+		return true;
+	}
+	p->ops->extent(p->m, page, &e);
+	if (e.kind == MCL_EXTENT_NONE || (write ? !e.writable : !e.readable))
+		n = -EFAULT;
+	else
+		n = answer(p, f, page, &e, &start, &end);
+	if (n > 0)
+		mcl_pager_count(p, write ? MCL_CAUSE_DEVICE_WRITE : MCL_CAUSE_DEVICE_READ, (uint64_t)n, began);
+	switch (n) {
+	case -EAGAIN:
+		return false;
+	case -ESRCH: /* the engine is dead */
+		return true;
+	case -ENOMEM:
+		mcl_pager_make_room(p, p->vram_limit);
+		return false;
+	case -EOPNOTSUPP:
+	case -EINVAL:
+	case -EBUSY:
+		mcl_log_error("the device cannot %s the memory at %#lx on this mirror: %s", write ? "write" : "read",
+			      (unsigned long)f->address,
+			      n == -EBUSY ? "another userfaultfd watches it" : "no page of it can be shared or moved");
+		break;
+	default:
+		break;
+	}
+	if (n < 0)
+		p->ops->fail(p->m, f);
+	else
+		p->ops->replay(p->m, start, end - start);
+	return true;
+}
+
+bool mcl_pager_host_fault(struct mcl_pager *p, uint64_t page, uint64_t *not_before)
+{
+	struct mcl_pager_block *b = mcl_pager_block(p, page, true);
+	uint64_t began = mcl_raw_now_ns(), start, end, size;
+	unsigned int unit = unit_of(page);
+	struct mcl_extent e;
+	long n;
+
+	*not_before = 0;
+	if (p->ops->residency(p->m, page) != MCL_RES_VRAM) {
+		p->ops->replay(p->m, page, PAGE_SIZE);
+		return true;
+	}
+	/* Where nothing can be mapped in place, both sides make progress only if each keeps what it gets for a while. */
+	if (b && began - b->moved_ns[unit] < p->policy.hold_us * 1000ull) {
+		p->ops->extent(p->m, page, &e);
+		if (!e.promotable) {
+			*not_before = b->moved_ns[unit] + p->policy.hold_us * 1000ull;
+			return false;
+		}
+	}
+	if (b)
+		b->home_ns[unit] = began;
+	size = p->policy.chunk ? p->policy.chunk : mcl_stream_chunk(&p->host_streams, page, UNIT_SIZE, MCL_BLOCK_SIZE);
+	start = page & ~(size - 1);
+	end = start + size;
+	n = p->ops->evict(p->m, start, end - start);
+	mcl_pager_account(p, start, end, false);
+	if (n == -EAGAIN)
+		return false;
+	mcl_stream_done(&p->host_streams, page, end, size);
+	if (n > 0)
+		mcl_pager_count(p, MCL_CAUSE_CPU_FAULT, (uint64_t)n, began);
+	p->ops->replay(p->m, start, end - start);
+	return true;
+}
+
+void mcl_pager_move(struct mcl_pager *p, uint64_t start, uint64_t size, bool to_host)
+{
+	uint64_t at = start & ~(PAGE_SIZE - 1), end = (start + size + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+	unsigned int retries = 0;
+
+	while (at < end) {
+		uint64_t stop = min64((at & ~(MCL_BLOCK_SIZE - 1)) + MCL_BLOCK_SIZE, end), began = mcl_raw_now_ns();
+		struct mcl_extent e;
+		long n = 0;
+
+		if (to_host) {
+			n = p->ops->evict(p->m, at, stop - at);
+		} else {
+			p->ops->extent(p->m, at, &e);
+			stop = min64(stop, e.end);
+			if (e.kind == MCL_EXTENT_PAGEABLE) {
+				/* Not more than fits: what was asked for last would throw out what was asked for first. */
+				if (end - start > p->vram_limit && stop - start > p->vram_limit)
+					return;
+				mcl_pager_make_room(p, stop - at);
+				n = p->ops->migrate(p->m, at, stop - at, at);
+				moved(p, at, stop);
+			}
+		}
+		mcl_pager_account(p, at, stop, !to_host);
+		if (n == -EAGAIN && ++retries < MEMORY_RETRIES) {
+			mcl_pager_events(p);
+			continue;
+		}
+		if (n > 0)
+			mcl_pager_count(p, MCL_CAUSE_REQUEST, (uint64_t)n, began);
+		p->ops->replay(p->m, at, stop - at);
+		at = stop;
+	}
+}
+
+/* ---- events ---- */
+
+static void defer(struct mcl_pager *p, const struct mcl_mirror_event *e, uint64_t not_before, uint32_t tries)
+{
+	if (p->deferred_count == DEFERRED) {
+		/* More threads than can be; whoever it was asks again. */
+		p->ops->replay(p->m, (e->type == MCL_MEV_DEVICE_FAULT ? e->fault.address : e->start) & ~(PAGE_SIZE - 1),
+			       PAGE_SIZE);
+		return;
+	}
+	p->deferred[p->deferred_count].event = *e;
+	p->deferred[p->deferred_count].not_before = not_before;
+	p->deferred[p->deferred_count++].tries = tries;
+}
+
+static void handle(struct mcl_pager *p, const struct mcl_mirror_event *e, uint32_t tries)
+{
+	uint64_t not_before = 0;
+	bool done = true;
+
+	switch (e->type) {
+	case MCL_MEV_DEVICE_FAULT:
+		if (p->frozen)
+			done = false;
+		else if (tries > MEMORY_RETRIES)
+			p->ops->fail(p->m, &e->fault);
+		else
+			done = mcl_pager_device_fault(p, &e->fault);
+		break;
+	case MCL_MEV_CPU_FAULT:
+		if (e->waits)
+			done = mcl_pager_host_fault(p, e->start, &not_before);
+		else
+			mcl_pager_account(p, e->start, e->start + e->size, false);
+		break;
+	case MCL_MEV_UNMAP:
+		mcl_pager_account(p, e->start, e->start + e->size, false);
+		break;
+	}
+	if (!done)
+		defer(p, e, not_before, tries + 1);
+}
+
+int mcl_pager_events(struct mcl_pager *p)
+{
+	struct mcl_mirror_event events[EVENT_BATCH];
+	unsigned int again = p->deferred_count, left = 0;
+	int n = p->ops->next_events(p->m, events, EVENT_BATCH);
+	uint64_t now = again ? mcl_raw_now_ns() : 0;
+
+	for (int i = 0; i < n; i++)
+		handle(p, &events[i], 0);
+	/* What was there before; new ones have been added behind. */
+	for (unsigned int i = 0; i < again; i++) {
+		struct mcl_mirror_event event = p->deferred[i].event;
+		uint32_t tries = p->deferred[i].tries;
+
+		if (p->deferred[i].not_before > now || (p->frozen && event.type == MCL_MEV_DEVICE_FAULT)) {
+			p->deferred[left++] = p->deferred[i];
+			continue;
+		}
+		if (tries > 16)
+			mcl_raw_sleep_us(tries > 100 ? MEMORY_RETRY_US : 50);
+		handle(p, &event, tries);
+	}
+	if (left < again) {
+		for (unsigned int i = again; i < p->deferred_count; i++)
+			p->deferred[left++] = p->deferred[i];
+		p->deferred_count = left;
+	}
+	return n;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* The pager, inside. Everything lies in its own private memory; only its thread touches it, except where it says so. */
+#ifndef MCL_PAGER_PRIVATE_H
+#define MCL_PAGER_PRIVATE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "mirror/block_table.h"
+#include "mirror/private_memory.h"
+#include "pager/pager.h"
+
+#define PAGE_SIZE 4096ull
+#define UNIT_SIZE 65536ull /* bounces are counted, and first faults answered, in these */
+#define BLOCK_UNITS (MCL_BLOCK_SIZE / UNIT_SIZE)
+
+/* What the pager remembers of a 2 MiB block of addresses (blocks.c). */
+struct mcl_pager_block {
+	uint64_t base;
+	struct mcl_pager_block *next; /* all blocks */
+	struct mcl_pager_block *newer, *older; /* by last device fault; only blocks with pages in VRAM */
+	bool listed;
+	uint16_t vram, shared; /* pages, as the mirror counted last */
+	uint8_t bounces[BLOCK_UNITS]; /* how often the unit moved to VRAM soon after it had come home */
+	uint64_t moved_ns[BLOCK_UNITS]; /* when it moved to VRAM */
+	uint64_t home_ns[BLOCK_UNITS]; /* when it came home because the CPU touched it; 0: not since it moved */
+};
+
+/* Faults that come one after the other through memory (stream.c). */
+#define STREAMS 8
+struct mcl_streams {
+	struct {
+		uint64_t end; /* where the next one would be */
+		uint64_t size; /* of the last chunk */
+		uint64_t used; /* clock of uses, for replacement */
+	} s[STREAMS];
+	uint64_t clock;
+};
+
+enum mcl_request_kind {
+	REQUEST_NONE,
+	REQUEST_TO_DEVICE,
+	REQUEST_TO_HOST,
+	REQUEST_FREEZE, /* everything home, and nothing moves until THAW */
+	REQUEST_THAW,
+};
+
+/* A request of another thread (request.c). Copied here, because that thread's stack may be in VRAM. */
+struct mcl_pager_request {
+	_Atomic uint32_t state; /* futex: see request.c */
+	enum mcl_request_kind kind;
+	uint64_t start, size;
+};
+
+#define REQUESTS 64
+#define DEFERRED 4096
+
+struct mcl_pager {
+	struct mcl_private memory;
+	struct mcl_mirror *m;
+	const struct mcl_mirror_ops *ops;
+	struct mcl_pager_policy policy;
+	uint64_t vram_limit; /* bytes */
+	pthread_t thread;
+	int wake_fd;
+	_Atomic bool stop;
+	unsigned int frozen; /* forks in progress */
+
+	struct mcl_block_table table;
+	struct mcl_pager_block *blocks, *newest, *oldest;
+	struct mcl_streams device_streams, host_streams;
+
+	/* faults that have to be looked at again: the address space was changing, or they are held back */
+	unsigned int deferred_count;
+	struct {
+		struct mcl_mirror_event event;
+		uint64_t not_before; /* 0: as soon as possible */
+		uint32_t tries;
+	} deferred[DEFERRED];
+
+	struct mcl_pager_request requests[REQUESTS];
+	_Atomic uint32_t requests_free; /* futex */
+
+	/* read by any thread */
+	struct {
+		_Atomic uint64_t count, pages, ns;
+	} cause[MCL_CAUSE_COUNT];
+	_Atomic uint64_t vram_pages, vram_peak_pages, shared_pages;
+};
+
+/* blocks.c */
+struct mcl_pager_block *mcl_pager_block(struct mcl_pager *p, uint64_t address, bool make);
+/* Ask the mirror what [start, end) holds now and correct the books. @touched: a device fault was the reason. */
+void mcl_pager_account(struct mcl_pager *p, uint64_t start, uint64_t end, bool touched);
+void mcl_pager_account_all(struct mcl_pager *p);
+/* Evict the blocks that were not faulted for longest until @bytes more fit. */
+void mcl_pager_make_room(struct mcl_pager *p, uint64_t bytes);
+
+/* stream.c: how much to move for a fault at @page; aligned to itself, includes @page. */
+uint64_t mcl_stream_chunk(struct mcl_streams *s, uint64_t page, uint64_t first, uint64_t most);
+/* The chunk was [.., end). */
+void mcl_stream_done(struct mcl_streams *s, uint64_t page, uint64_t end, uint64_t size);
+
+/* fault.c. False: look at it again later. */
+bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f);
+/* @not_before: when, if false. */
+bool mcl_pager_host_fault(struct mcl_pager *p, uint64_t page, uint64_t *not_before);
+void mcl_pager_count(struct mcl_pager *p, enum mcl_counter_cause cause, uint64_t pages, uint64_t began_ns);
+/* Move [start, start+size) because the program asked. */
+void mcl_pager_move(struct mcl_pager *p, uint64_t start, uint64_t size, bool to_host);
+/* Read and handle what the mirror reports. Returns how many events. */
+int mcl_pager_events(struct mcl_pager *p);
+
+/* request.c */
+void mcl_pager_ask(struct mcl_pager *p, enum mcl_request_kind kind, uint64_t start, uint64_t size);
+void mcl_pager_serve_requests(struct mcl_pager *p);
+void mcl_pager_cancel_requests(struct mcl_pager *p);
+
+/* fork.c: freeze every pager of this process around fork(). Any thread. */
+void mcl_pager_watch_forks(struct mcl_pager *p);
+void mcl_pager_unwatch_forks(struct mcl_pager *p);
+
+#endif
