@@ -185,7 +185,7 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 		mine += work.count;
 		if (mcl_guarded(&cu->guard, mcl_work_run, &work))
 			mine += mcl_abort_packet(cu, p);
-		else
+		else if (p->op == MCL_OP_KERNEL)
 			atomic_fetch_add_explicit(&cu->groups, work.count, memory_order_relaxed);
 		if (mcl_ticks() - began > c->slice_ticks) {
 			/* Let other rings have a turn. */
