@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "mirror/window.h"
@@ -13,19 +14,51 @@
 #define MFD_EXEC 0x0010U
 #endif
 
+#if defined(__SANITIZE_THREAD__)
+#define MCL_TSAN
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define MCL_TSAN
+#endif
+#endif
+
 /*
- * Where the window may be. The first is the conventional one; 0 leaves it to the kernel, which is what remains under
- * a thread sanitizer, say.
+ * Where the window may be. The first is the conventional one; 0 leaves it to the kernel. Code that is built with the thread
+ * sanitizer can only touch what that considers application memory.
  */
 static const uint64_t bases[] = {
+#ifndef MCL_TSAN
 	MCL_WINDOW_BASE,
 	0x500000000000ull,
 	0x400000000000ull,
 	0x300000000000ull,
 	0x200000000000ull,
 	0x180000000000ull,
+#endif
 	0,
 };
+
+/*
+ * Sanitizers intercept mmap(), and abort or lie when the address is outside of what they think an application uses. An
+ * application that is built with one may load a library that is not, so ours go straight to the kernel.
+ */
+static void *map(void *addr, uint64_t size, int prot, int flags, int fd, uint64_t offset)
+{
+#ifdef MCL_TSAN
+	return mmap(addr, size, prot, flags, fd, (off_t)offset);
+#else
+	return (void *)syscall(SYS_mmap, addr, size, prot, flags, fd, offset);
+#endif
+}
+
+static void unmap(void *addr, uint64_t size)
+{
+#ifdef MCL_TSAN
+	munmap(addr, size);
+#else
+	syscall(SYS_munmap, addr, size);
+#endif
+}
 
 static int make_memfd(uint64_t size, struct mcl_reason *why)
 {
@@ -59,14 +92,14 @@ static void *reserve(uint64_t size)
 {
 	for (size_t i = 0; i < sizeof(bases) / sizeof(*bases); i++) {
 		void *const hint = (void *)(uintptr_t)bases[i];
-		void *p = mmap(hint, size, PROT_NONE,
-			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (hint ? MAP_FIXED_NOREPLACE : 0), -1, 0);
+		void *p = map(hint, size, PROT_NONE,
+			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (hint ? MAP_FIXED_NOREPLACE : 0), -1, 0);
 
 		if (p == MAP_FAILED)
 			continue;
 		if (!hint || p == hint)
 			return p;
-		munmap(p, size); /* a kernel or a sanitizer that took the address for a hint */
+		unmap(p, size); /* a kernel or a sanitizer that took the address for a hint */
 	}
 	return NULL;
 }
@@ -99,8 +132,8 @@ int mcl_window_create(const struct mcl_window_layout *layout, struct mcl_window 
 	for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++) {
 		if (!parts[i].size)
 			continue;
-		if (mmap(base + parts[i].offset, parts[i].size, parts[i].prot, MAP_SHARED | MAP_FIXED, fd,
-			 (off_t)parts[i].offset) == MAP_FAILED) {
+		if (map(base + parts[i].offset, parts[i].size, parts[i].prot, MAP_SHARED | MAP_FIXED, fd,
+			parts[i].offset) == MAP_FAILED) {
 			err = -errno;
 			mcl_reason(why, err, "cannot map the device's window: %s", strerror(-err));
 			goto err_map;
@@ -117,7 +150,7 @@ int mcl_window_create(const struct mcl_window_layout *layout, struct mcl_window 
 	return 0;
 
 err_map:
-	munmap(base, layout->total_size);
+	unmap(base, layout->total_size);
 err_fd:
 	close(fd);
 	return err;
@@ -125,7 +158,7 @@ err_fd:
 
 void mcl_window_destroy(struct mcl_window *w)
 {
-	munmap((void *)(uintptr_t)w->base, w->layout.total_size);
+	unmap((void *)(uintptr_t)w->base, w->layout.total_size);
 	close(w->memfd);
 	w->base = 0;
 	w->memfd = -1;

@@ -113,11 +113,14 @@ static void describe_cause(const struct mcl_cu_fault *f, char *text, size_t size
 /* What the packet is, and its number of groups in each dimension. */
 static void describe_packet(struct mcl_backend *b, const struct mcl_cu_fault *f, char *text, size_t size)
 {
-	struct mcl_hw_ring *hw = f->ring < MCL_RINGS ? b->hw[f->ring] : NULL;
+	struct mcl_hw_ring *hw;
 	const struct mcl_slot_record *r;
 	const struct mcl_packet *p;
 	const char *name = NULL;
 
+	pthread_mutex_lock(&b->rings_lock);
+	hw = f->ring < MCL_RINGS ? b->hw[f->ring] : NULL;
+	pthread_mutex_unlock(&b->rings_lock);
 	if (!hw) {
 		snprintf(text, size, "a command");
 		return;

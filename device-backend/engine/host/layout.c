@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "engine/host/backend_private.h"
+#include "engine/host/query.h"
 #include "support/config.h"
 
 #define PAGE 4096ull
@@ -78,7 +79,7 @@ static int fill_control(struct mcl_backend *b, uint64_t guard)
 	struct mcl_engine_control *const c = b->control;
 	const uint64_t at = b->window.base + l->control_offset + sizeof(*c);
 	/* On one processor whoever spins keeps the other side from working. */
-	const uint64_t spin_us = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? mcl_config()->spin_us : 0;
+	const uint64_t spin_us = mcl_query_processors() > 1 ? mcl_config()->spin_us : 0;
 	int err;
 
 	c->window_base = b->window.base;

@@ -42,26 +42,28 @@ static uint32_t cpu_mhz(void)
 	return (uint32_t)mhz;
 }
 
-uint32_t mcl_query_compute_units(void)
+uint32_t mcl_query_processors(void)
 {
-	const uint32_t asked = mcl_config()->compute_units;
-	cpu_set_t *set;
 	int count = 0;
 
-	if (asked)
-		return asked < MCL_MAX_CUS ? asked : MCL_MAX_CUS;
 	/* Machines with more processors than a cpu_set_t holds need a larger one. */
 	for (int cpus = CPU_SETSIZE; !count && cpus <= 64 * CPU_SETSIZE; cpus *= 4) {
 		const size_t size = CPU_ALLOC_SIZE(cpus);
+		cpu_set_t *set = CPU_ALLOC(cpus);
 
-		set = CPU_ALLOC(cpus);
 		if (set && !sched_getaffinity(0, size, set))
 			count = CPU_COUNT_S(size, set);
 		CPU_FREE(set);
 	}
-	if (count < 1)
-		count = 1;
-	return (uint32_t)count < MCL_MAX_CUS ? (uint32_t)count : MCL_MAX_CUS;
+	return count < 1 ? 1 : (uint32_t)count;
+}
+
+uint32_t mcl_query_compute_units(void)
+{
+	const uint32_t asked = mcl_config()->compute_units;
+	const uint32_t units = asked ? asked : mcl_query_processors();
+
+	return units < MCL_MAX_CUS ? units : MCL_MAX_CUS;
 }
 
 uint64_t mcl_query_vram_size(uint64_t system)

@@ -313,12 +313,14 @@ bool mcl_ring_notify(struct mcl_ring *ring, uint64_t seq)
 
 void mcl_rings_wake_all(struct mcl_backend *b)
 {
+	pthread_mutex_lock(&b->rings_lock);
 	for (uint32_t i = 0; i < MCL_RINGS; i++) {
 		struct mcl_command_ring *mem = mcl_backend_ring(b, i);
 
-		if (!atomic_load(&mem->waiters) && !b->hw[i])
+		if (!b->hw[i])
 			continue;
 		atomic_fetch_add(&mem->done_epoch, 1);
 		syscall(SYS_futex, &mem->done_epoch, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 	}
+	pthread_mutex_unlock(&b->rings_lock);
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -91,10 +92,15 @@ static int count_descriptors(void)
 static void open_counts_references(void **state)
 {
 	struct mcl_backend *a, *b;
+	int threads;
 	pid_t pid;
 
 	(void)state;
 	assert_int_equal(engines(getpid(), &pid, 1), 0);
+	/* Once before counting: a thread sanitizer starts a thread of its own with the first. */
+	assert_int_equal(mcl_backend_open(&a, NULL), 0);
+	mcl_backend_put(a);
+	threads = count_threads();
 	assert_int_equal(mcl_backend_open(&a, NULL), 0);
 	assert_int_equal(mcl_backend_open(&b, NULL), 0);
 	assert_ptr_equal(a, b);
@@ -106,7 +112,7 @@ static void open_counts_references(void **state)
 	my_engine();
 	mcl_backend_put(a);
 	assert_int_equal(engines(getpid(), &pid, 1), 0);
-	assert_int_equal(count_threads(), 1);
+	assert_int_equal(count_threads(), threads);
 }
 
 /* The engine's death: pending packets are lost, waiters wake, the callback runs, and the next device is a new one. */
@@ -261,6 +267,7 @@ static void host_dies(bool killed)
 			pause();
 		_exit(0);
 	}
+	close(ready[1]);
 	assert_int_equal(read(ready[0], &engine, sizeof(engine)), sizeof(engine));
 	if (killed)
 		kill(child, SIGKILL);
@@ -269,7 +276,6 @@ static void host_dies(bool killed)
 		usleep(1000);
 	assert_false(runs(engine));
 	close(ready[0]);
-	close(ready[1]);
 }
 
 static void host_killed(void **state)
@@ -300,16 +306,17 @@ static void wait_does_not_see_the_engine(void **state)
 /* Something of the host's is where the window usually goes. */
 static void usual_address_taken(void **state)
 {
-	void *p = mmap((void *)(uintptr_t)0x600000000000ull, 4096, PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	/* Not mmap(): sanitizers interfere with addresses that they do not know. */
+	const long p = syscall(SYS_mmap, 0x600000000000ull, 4096, PROT_NONE,
+			       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 	struct device d;
 
 	(void)state;
 	device_open(&d);
 	assert_int_equal(device_run(&d, "empty", 1, 1, NULL), MCL_STATUS_OK);
 	device_close(&d);
-	if (p != MAP_FAILED)
-		munmap(p, 4096);
+	if (p != -1)
+		syscall(SYS_munmap, p, 4096);
 }
 
 /* Programs come and go without using up the window. */
