@@ -433,7 +433,7 @@ root_run() {
 	: >"$root/.last-used"
 
 	binds=("$repo" "$(pwd -P)")
-	for path in "${HOME:-}" "${TMPDIR:-}" "${XDG_RUNTIME_DIR:-}"; do
+	for path in "$cache" "${HOME:-}" "${TMPDIR:-}" "${XDG_RUNTIME_DIR:-}"; do
 		[[ $path == /* && -d $path ]] && binds+=("$(cd "$path" 2>/dev/null && pwd -P)")
 	done
 	if [[ $command == run ]]; then

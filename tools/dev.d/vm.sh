@@ -1,0 +1,114 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+#
+# `./dev vm`: the options of the virtual machine and what happens in which
+# order. Sourced by ../../dev, on the host for the options and inside the root
+# to work. The machine itself is in ../vm.
+
+: "${repo:?}" "${build:?}" # set by dev
+
+vm_kernel=backports
+vm_memory=2G
+vm_cpus=1
+vm_limit=600
+vm_accel=
+vm_append=
+vm_shell=
+vm_show_log=
+vm_module=()
+vm_command=()
+
+vm_options_help() {
+	cat <<'EOF'
+  --kernel NAME    backports: Debian's newest kernel (the default; everything
+                   works); stable: that of Debian 13 itself (no migration)
+  --shell          an interactive shell in the machine; leave it with 'exit'
+  --no-module      do not build and load the module
+  --timeout S      seconds until a machine without a verdict is ended (600)
+  --memory SIZE    memory of the machine (2G)
+  --cpus N         its processors (1)
+  --accel NAME     kvm or tcg (software emulation) instead of what a probe finds;
+                   icount: emulation that counts instructions as time
+  --append WORDS   more words for the kernel's command line
+  --log            print the kernel's log in any case
+EOF
+}
+
+# Read the options into the variables above; the rest is the command.
+vm_parse() {
+	while [[ $# -gt 0 ]]; do
+		case $1 in
+		--)
+			shift
+			break
+			;;
+		--shell) vm_shell=yes ;;
+		--no-module) vm_no_module=yes ;;
+		--log) vm_show_log=yes ;;
+		--kernel | --timeout | --memory | --cpus | --accel | --append)
+			[[ $# -ge 2 ]] || return 1
+			case $1 in
+			--kernel) vm_kernel=$2 ;;
+			--timeout) vm_limit=$2 ;;
+			--memory) vm_memory=$2 ;;
+			--cpus) vm_cpus=$2 ;;
+			--accel) vm_accel=$2 ;;
+			--append) vm_append=$2 ;;
+			esac
+			shift
+			;;
+		-*) return 1 ;;
+		*) break ;;
+		esac
+		shift
+	done
+	vm_command=("$@")
+	[[ $vm_kernel == backports || $vm_kernel == stable ]] || return 1
+	[[ -z $vm_accel || $vm_accel == kvm || $vm_accel == tcg || $vm_accel == icount ]] || return 1
+	[[ $vm_limit =~ ^[1-9][0-9]*$ && $vm_cpus =~ ^[1-9][0-9]*$ && $vm_memory =~ ^[1-9][0-9]*[MG]$ ]] || return 1
+	[[ $vm_shell || ${#vm_command[@]} -gt 0 ]]
+}
+vm_no_module=
+
+# Build the module for kernel folder $1, out of its source folder, and set
+# $vm_module. Silent unless it fails.
+vm_build_module() {
+	local kernel=$1 abi output
+	abi=$(<"$kernel/version")
+	output=$repo/build/kernel-hmm/$abi
+	mkdir -p "$output"
+	(
+		exec 7>"$output/.lock"
+		flock 7
+		if ! make -C "$repo/kernel-hmm" --no-print-directory KDIR="$kernel/usr/src/linux-headers-$abi" O="$output" \
+			>"$output/build.log" 2>&1; then
+			cat "$output/build.log" >&2
+			die "the kernel module does not build"
+		fi
+	) || exit
+	vm_module=("$output/hmm_mirror.ko")
+}
+
+inside_vm() {
+	vm_parse "$@"
+	# shellcheck source=tools/dev.d/root.sh
+	source "$repo/tools/dev.d/root.sh"
+	root_locate
+	# shellcheck source=tools/vm/fetch.sh
+	source "$repo/tools/vm/fetch.sh"
+	# shellcheck source=tools/vm/boot.sh
+	source "$repo/tools/vm/boot.sh"
+	local from=$suite-backports kernel
+	[[ $vm_kernel == backports ]] || from=$suite
+	inside_environment
+	inside_use_mirrorcl
+	vm_fetch "$from"
+	kernel=$vm_cache/kernel-$from
+	if [[ ! $vm_no_module && -f $repo/kernel-hmm/Makefile ]]; then
+		vm_build_module "$kernel"
+	fi
+	if [[ $vm_shell && ${#vm_command[@]} -eq 0 ]]; then
+		vm_command=(bash)
+	fi
+	vm_run "$kernel" "${vm_command[@]}"
+}
