@@ -100,7 +100,7 @@ enum mcl_co_arg_kind {
 struct mcl_co_arg {
 	uint32_t name, type_name; /* strings; empty if unknown */
 	uint32_t kind;
-	uint32_t size; /* bytes of the value; 8 for pointers */
+	uint32_t size; /* bytes of the value; 8 for pointers; 0: not known (structures, samplers) */
 	uint32_t address, access; /* cl_kernel_arg_address_qualifier, cl_kernel_arg_access_qualifier */
 	uint64_t type_qualifier; /* cl_kernel_arg_type_qualifier */
 };
