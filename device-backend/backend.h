@@ -162,8 +162,9 @@ struct mcl_launch {
 
 /*
  * Every submission: on success *@seq is the packet's number in this ring and the packet may already run.
- * Returns 0; -EAGAIN: the ring is full: retire completed packets, wait for the oldest, try again; -ENODEV: backend
- * dead; -E2BIG: arguments or group count too large; -ENOSPC: local memory needed exceeds the device's; -ENOMEM.
+ * Returns 0; -EAGAIN: the ring is full: retire completed packets, wait for the oldest, try again (with none of its own
+ * in flight, on a ring that shares: the notify callback runs when there is room); -ENODEV: backend dead; -E2BIG:
+ * arguments or group count too large; -ENOSPC: local memory needed exceeds the device's; -ENOMEM.
  */
 int mcl_ring_launch(struct mcl_ring *ring, const struct mcl_launch *launch, uint32_t flags, uint64_t *seq,
 		    struct mcl_reason *why);

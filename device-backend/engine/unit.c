@@ -165,6 +165,12 @@ static void complete(struct mcl_engine_control *c, struct mcl_command_ring *ring
 	}
 }
 
+/* A counter that only this unit writes. */
+static inline void count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
 static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t index, uint64_t seq)
 {
 	struct mcl_command_ring *ring = mcl_ring_at(c, index);
@@ -186,20 +192,19 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 		if (mcl_guarded(&cu->guard, mcl_work_run, &work))
 			mine += mcl_abort_packet(cu, p);
 		else if (p->op == MCL_OP_KERNEL)
-			atomic_fetch_add_explicit(&cu->groups, work.count, memory_order_relaxed);
-		if (mcl_ticks() - began > c->slice_ticks) {
-			/* Let other rings have a turn. */
-			cu->next_ring = index + 1 < MCL_RINGS ? index + 1 : 0;
+			count(&cu->groups, work.count);
+		if (mcl_ticks() - began > c->slice_ticks)
 			break;
-		}
 	}
+	/* Let other rings have a turn. */
+	cu->next_ring = index + 1 < MCL_RINGS ? index + 1 : 0;
 	atomic_store_explicit(&cu->packet, MCL_CU_NONE, memory_order_relaxed);
 	if (mine) {
 		const bool kernel = p->op == MCL_OP_KERNEL;
 
 		if (atomic_fetch_add(&p->done, mine) + mine == p->total) {
 			if (kernel)
-				atomic_fetch_add_explicit(&cu->kernels, 1, memory_order_relaxed);
+				count(&cu->kernels, 1);
 			complete(c, ring, p);
 		}
 	}

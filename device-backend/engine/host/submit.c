@@ -32,12 +32,17 @@ static int begin(struct mcl_ring *ring, struct submission *s)
 	if (mcl_backend_state(b) != MCL_BACKEND_ALIVE)
 		return -ENODEV;
 	pthread_mutex_lock(&hw->lock);
-	if (!mcl_slot_available(ring)) {
-		/* Nothing of its own may be in the way: have the callback run when there may be room. */
-		if (hw->next - hw->free_before >= MCL_RING_SLOTS)
-			atomic_fetch_or(&hw->mem->slots[hw->free_before % MCL_RING_SLOTS].state, MCL_PKT_NOTIFY);
-		pthread_mutex_unlock(&hw->lock);
-		return -EAGAIN;
+	while (!mcl_slot_available(ring)) {
+		/*
+		 * When it is other rings' packets that are in the way, the caller has nothing of its own to wait for: have
+		 * the callback run when the oldest of them is complete.
+		 */
+		if (hw->next - hw->free_before < MCL_RING_SLOTS ||
+		    !(atomic_fetch_or(&hw->mem->slots[hw->free_before % MCL_RING_SLOTS].state, MCL_PKT_NOTIFY) &
+		      MCL_PKT_COMPLETE)) {
+			pthread_mutex_unlock(&hw->lock);
+			return -EAGAIN;
+		}
 	}
 	/* The unit that completed the slot's last packet may not have come to moving .head yet. */
 	while (hw->next - atomic_load(&hw->mem->head) >= MCL_RING_SLOTS) {
