@@ -230,10 +230,10 @@ static void division_by_zero(void **state)
 	set_arg(kernel, 1, (cl_int)-1);
 	assert_aborts(kernel, "divide", 1, 0);
 	assert_cl(clReleaseKernel(kernel));
-	kernel = conf_kernel("remainder");
+	kernel = conf_kernel("modulo");
 	set_ptr(kernel, 0, &b);
 	set_arg(kernel, 1, (cl_long)0);
-	assert_aborts(kernel, "remainder", 1, 0);
+	assert_aborts(kernel, "modulo", 1, 0);
 	assert_int_equal(b, 100);
 	assert_cl(clReleaseKernel(kernel));
 }

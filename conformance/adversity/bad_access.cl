@@ -28,7 +28,7 @@ kernel void divide(global int *a, int b)
 	*a = *a / b;
 }
 
-kernel void remainder(global long *a, long b)
+kernel void modulo(global long *a, long b)
 {
 	*a = *a % b;
 }
