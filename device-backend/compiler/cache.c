@@ -197,7 +197,7 @@ static void evict(const struct mcl_cache *cache)
 	if (!dir)
 		return;
 	count = list_entries(dir, &entries, &total);
-	if (total > cache->limit) {
+	if (count && total > cache->limit) {
 		qsort(entries, count, sizeof(*entries), compare_age);
 		for (size_t i = 0; i < count && total > goal; i++) {
 			char name[HEX_SIZE + 8];

@@ -314,12 +314,12 @@ int mcl_compile(const struct mcl_compile_request *req, struct mcl_code_object **
 	*out = NULL;
 	err = compile(req, out, &text, &reason);
 	/* Whoever reads only the log must find the reason there too. */
-	if (err && !text)
-		text = strdup(reason.text);
+	if (!text)
+		text = strdup(err ? reason.text : "");
 	if (err && why)
 		*why = reason;
 	if (log)
-		*log = text ? text : strdup("");
+		*log = text;
 	else
 		free(text);
 	return err;

@@ -32,7 +32,7 @@ static void dump_variant(const struct mcl_code_object *co, const struct mcl_co_v
 	if (v->flags & MCL_CO_ZERO_OFFSET)
 		fprintf(out, ", no global offset");
 	if (v->flags & MCL_CO_SMALL_GRID)
-		fprintf(out, ", fewer than %u work-items in each dimension", MCL_CO_SMALL_GRID_LIMIT);
+		fprintf(out, ", fewer than %d work-items in each dimension", MCL_CO_SMALL_GRID_LIMIT);
 	fprintf(out, ": image %u at 0x%" PRIx64 ", %" PRIu64 " KiB, %u relocations\n", v->image, v->entry,
 		image->mem_size / 1024, image->reloc_count);
 }

@@ -96,7 +96,7 @@ int mcl_locate_compiler(char **path, struct mcl_reason *why)
 			why, -ENOENT,
 			"the compiler mirrorcl-cc is neither beside the library nor in PATH; MIRRORCL_CC can name it");
 	}
-	*path = strdup(found);
+	*path = realpath(found, NULL); /* one name for one compiler, in cache keys and messages */
 	if (!*path)
 		return mcl_reason(why, -ENOMEM, "no memory for the compiler's path");
 	return 0;
