@@ -106,25 +106,35 @@ static double run_cold_build(const struct bench_options *opt)
 	return (double)start;
 }
 
-/* Bytes of the line "Pss:" of a process's smaps_rollup: memory it shares with others counts in part. */
-static double pss_bytes(pid_t pid)
+/* The number of kB in the line "@key:" of @file of a process, in bytes. */
+static double proc_bytes(pid_t pid, const char *file, const char *key)
 {
-	unsigned long kib;
 	char path[64], line[256];
 	double bytes = -1;
+	size_t n = strlen(key);
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, file);
 	f = fopen(path, "re");
 	if (!f)
 		die("%s: %s", path, strerror(errno));
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "Pss: %lu kB", &kib) == 1)
-			bytes = (double)kib * 1024;
+	while (bytes < 0 && fgets(line, sizeof(line), f))
+		if (!strncmp(line, key, n) && line[n] == ':')
+			bytes = strtod(line + n + 1, NULL) * 1024;
 	fclose(f);
 	if (bytes < 0)
-		die("%s has no Pss line", path);
+		die("%s has no line %s", path, key);
 	return bytes;
+}
+
+/*
+ * Resident memory of a process. Files (libraries) count in full, whoever else has them mapped just now; anonymous and shared memory
+ * by its share, so that what host and engine share counts once.
+ */
+static double resident_bytes(pid_t pid)
+{
+	return proc_bytes(pid, "status", "RssFile") + proc_bytes(pid, "smaps_rollup", "Pss_Anon") +
+	       proc_bytes(pid, "smaps_rollup", "Pss_Shmem");
 }
 
 static pid_t parent_of(pid_t pid)
@@ -160,7 +170,7 @@ static double run_memory(const struct bench_options *opt)
 	DIR *proc;
 
 	first_kernel(&dev, opt);
-	bytes = pss_bytes(getpid());
+	bytes = resident_bytes(getpid());
 	proc = opendir("/proc");
 	if (!proc)
 		die("/proc: %s", strerror(errno));
@@ -171,7 +181,7 @@ static double run_memory(const struct bench_options *opt)
 			continue;
 		if (syscall(SYS_kcmp, getpid(), pid, KCMP_VM, 0, 0) == 0)
 			continue;
-		bytes += pss_bytes(pid);
+		bytes += resident_bytes(pid);
 	}
 	closedir(proc);
 	return bytes;
