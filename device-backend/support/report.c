@@ -57,8 +57,8 @@ static char *as_table(const struct mcl_report *r)
 	if (!out)
 		return NULL;
 	fprintf(out,
-		"mirrorcl: %s mirror, %" PRIu32 " compute units; %" PRIu64 " kernels, %" PRIu64 " work-groups, %" PRIu64
-		" aborted\n",
+		"mirrorcl: %s mirror, %" PRIu32 " compute units; kernels: %" PRIu64 ", work-groups: %" PRIu64
+		", aborted: %" PRIu64 "\n",
 		r->mirror, r->compute_units, r->kernels, r->groups, r->aborts);
 	/* What never happened is not worth a line. */
 	for (size_t i = 0; i < r->cause_count; i++)
