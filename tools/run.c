@@ -188,11 +188,14 @@ static int end_like(int status)
 	return 128 + WTERMSIG(status);
 }
 
-static void print_report(const char *path, const char *program)
+static void print_report(const char *path, const char *program, int status)
 {
 	int count = report_print(path, stderr);
 
-	if (!count || count == -ENOENT)
+	if (!count && WIFSIGNALED(status))
+		fprintf(stderr, "\n%s was ended by signal %d (%s) and left no report\n", program, WTERMSIG(status),
+			strsignal(WTERMSIG(status)));
+	else if (!count || count == -ENOENT)
 		fprintf(stderr, "\n%s opened no MirrorCL device\n", program);
 	else if (count == -EBADMSG)
 		fprintf(stderr, "mirrorcl run: the report %s is not understood\n", path);
@@ -282,7 +285,7 @@ int command_run(int argc, char **argv)
 	}
 	status = wait_for(pid);
 	if (!a.quiet && *report)
-		print_report(report, a.command[0]);
+		print_report(report, a.command[0], status);
 	if (*report && !a.report)
 		unlink(report);
 	return end_like(status);

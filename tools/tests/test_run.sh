@@ -87,6 +87,7 @@ expect 'report kept' 1 "$(grep -c prefetch "$scratch/kept")"
 expect 'report replaced' 0 "$(grep -c old "$scratch/kept")"
 expect 'their report' 1 "$(MIRRORCL_REPORT=$scratch/mine "$mirrorcl" run -- "$scratch/device" 2>&1; grep -c prefetch "$scratch/mine")"
 expect 'no device' 1 "$("$mirrorcl" run -- true 2>&1 | grep -c 'opened no MirrorCL device')"
+expect 'killed' 1 "$( ("$mirrorcl" run -- sh -c 'kill -KILL $$') 2>&1 | grep -c 'ended by signal 9')"
 mkdir "$scratch/tmp"
 TMPDIR=$scratch/tmp "$mirrorcl" run -- true 2>/dev/null
 expect 'nothing left behind' '' "$(ls "$scratch/tmp")"
