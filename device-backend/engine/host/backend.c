@@ -222,6 +222,8 @@ int mcl_backend_open(struct mcl_backend **out, struct mcl_reason *why)
 
 	pthread_once(&once, watch_forks);
 	pthread_mutex_lock(&open_lock);
+	if (current)
+		mcl_threads_settle(current);
 	if (!current || mcl_backend_state(current) != MCL_BACKEND_ALIVE) {
 		struct mcl_backend *b = NULL;
 

@@ -135,6 +135,8 @@ int mcl_image_load(const struct mcl_engine_file *file, struct mcl_backend *b, ui
 /* ---- threads.c: the two threads of a backend ---- */
 int mcl_threads_start(struct mcl_backend *b, struct mcl_reason *why);
 void mcl_threads_stop(struct mcl_backend *b);
+/* If the engine has died and the reaper has not got round to it yet, wait until it has. */
+void mcl_threads_settle(struct mcl_backend *b);
 
 /* ---- service.c: what the service thread does for the units ---- */
 void mcl_service_calls(struct mcl_backend *b);

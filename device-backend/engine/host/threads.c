@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <locale.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -151,6 +152,38 @@ static int start_thread(pthread_t *thread, void *(*fn)(void *), void *arg)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	return -err;
+}
+
+/*
+ * The leader of a process that was killed is a zombie as soon as it is dead, but can be waited for only when its last thread is:
+ * whoever has seen it dead must not be given this backend again.
+ */
+static bool is_zombie(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	if (fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	fclose(f);
+	return state == 'Z' || state == 'X';
+}
+
+void mcl_threads_settle(struct mcl_backend *b)
+{
+	siginfo_t info = { 0 };
+	bool dying;
+
+	pthread_mutex_lock(&b->kill_lock);
+	dying = b->reaped || is_zombie(b->pid) ||
+		(!waitid(P_PID, (id_t)b->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) && info.si_pid == b->pid);
+	pthread_mutex_unlock(&b->kill_lock);
+	while (dying && mcl_backend_state(b) == MCL_BACKEND_ALIVE)
+		usleep(100);
 }
 
 static void kill_engine(struct mcl_backend *b)
