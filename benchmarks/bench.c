@@ -296,19 +296,20 @@ int main(int argc, char **argv)
 			   .time_limit_s = 120 },
 		.rounds = 5,
 	};
-	char program[PATH_MAX];
+	char program[PATH_MAX], self[PATH_MAX - 8];
 	struct runner runner;
 	ssize_t n;
 	int ret;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &args);
 	/* The case program lies beside this one. */
-	n = readlink("/proc/self/exe", program, sizeof(program) - sizeof("-case"));
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	if (n < 0) {
 		perror("mirrorcl-bench: /proc/self/exe");
 		return EXIT_TROUBLE;
 	}
-	strcpy(program + n, "-case");
+	self[n] = '\0';
+	snprintf(program, sizeof(program), "%s-case", self);
 	args.setup.case_program = program;
 	ret = runner_open(&runner, &args.setup);
 	if (ret) {

@@ -120,55 +120,48 @@ static int fail(const char *what, cl_int err)
 	return FAILED;
 }
 
-/* A kernel adds one to each number of a malloc'd array. */
-static int try_kernel(void *vendors)
+/* A kernel adds one to each of the numbers. What is made here ends with the process, which is this trial's own. */
+static int add_one(const struct loader *l, int *numbers)
 {
 	static const char *source = "__kernel void add(__global int *p) { p[get_global_id(0)] += 1; }";
+	cl_platform_id platform = find_platform(l);
 	const size_t items = ITEMS;
-	int *numbers = malloc(ITEMS * sizeof(*numbers));
-	cl_platform_id platform;
 	cl_command_queue queue;
 	cl_device_id device;
 	cl_context context;
 	cl_program program;
 	cl_kernel kernel;
-	struct loader l;
 	cl_int err;
 
-	setenv("OCL_ICD_VENDORS", vendors, 1);
-	setenv("MIRRORCL_DEBUG", "error", 0);
-	if (!numbers || !load(&l))
-		return FAILED;
-	platform = find_platform(&l);
 	if (!platform)
 		return FAILED;
 	fputs(": ", stdout);
-	err = l.get_devices(platform, CL_DEVICE_TYPE_ALL, 1, &device, NULL);
+	err = l->get_devices(platform, CL_DEVICE_TYPE_ALL, 1, &device, NULL);
 	if (err)
 		return fail("clGetDeviceIDs", err);
-	context = l.create_context(NULL, 1, &device, NULL, NULL, &err);
+	context = l->create_context(NULL, 1, &device, NULL, NULL, &err);
 	if (err)
 		return fail("clCreateContext", err);
-	queue = l.create_queue(context, device, NULL, &err);
+	queue = l->create_queue(context, device, NULL, &err);
 	if (err)
 		return fail("clCreateCommandQueueWithProperties", err);
-	program = l.create_program(context, 1, &source, NULL, &err);
+	program = l->create_program(context, 1, &source, NULL, &err);
 	if (err)
 		return fail("clCreateProgramWithSource", err);
-	err = l.build(program, 1, &device, NULL, NULL, NULL);
+	err = l->build(program, 1, &device, NULL, NULL, NULL);
 	if (err)
 		return fail("clBuildProgram", err);
-	kernel = l.create_kernel(program, "add", &err);
+	kernel = l->create_kernel(program, "add", &err);
 	if (err)
 		return fail("clCreateKernel", err);
 	for (unsigned int i = 0; i < ITEMS; i++)
 		numbers[i] = (int)i;
-	err = l.set_pointer(kernel, 0, numbers);
+	err = l->set_pointer(kernel, 0, numbers);
 	if (err)
 		return fail("clSetKernelArgSVMPointer", err);
-	err = l.enqueue(queue, kernel, 1, NULL, &items, NULL, 0, NULL, NULL);
+	err = l->enqueue(queue, kernel, 1, NULL, &items, NULL, 0, NULL, NULL);
 	if (!err)
-		err = l.finish(queue);
+		err = l->finish(queue);
 	if (err)
 		return fail("running a kernel", err);
 	for (unsigned int i = 0; i < ITEMS; i++) {
@@ -177,8 +170,21 @@ static int try_kernel(void *vendors)
 			return FAILED;
 		}
 	}
-	free(numbers);
 	return FOUND;
+}
+
+/* In a child, on malloc'd memory. */
+static int try_kernel(void *vendors)
+{
+	int *numbers = malloc(ITEMS * sizeof(*numbers)), status = FAILED;
+	struct loader l;
+
+	setenv("OCL_ICD_VENDORS", vendors, 1);
+	setenv("MIRRORCL_DEBUG", "error", 0);
+	if (numbers && load(&l))
+		status = add_one(&l, numbers);
+	free(numbers);
+	return status;
 }
 
 static void check_kernel(struct doctor *d)

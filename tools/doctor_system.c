@@ -34,7 +34,7 @@ static bool proc_value(const char *path, const char *key, char *value, size_t si
 	while (!found && fgets(line, sizeof(line), f)) {
 		char *colon = strchr(line, ':');
 
-		if (!colon || strncmp(line, key, strlen(key)))
+		if (!colon || strncmp(line, key, strlen(key)) != 0)
 			continue;
 		colon++;
 		colon += strspn(colon, " \t");

@@ -30,7 +30,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 			char **argv = state->argv + state->next - 1;
 			int argc = state->argc - state->next + 1;
 
-			if (strcmp(arg, commands[i].name))
+			if (strcmp(arg, commands[i].name) != 0)
 				continue;
 			argv[0] = commands[i].title;
 			*status = commands[i].main(argc, argv);

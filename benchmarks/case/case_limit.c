@@ -172,7 +172,7 @@ static double run_memcpy(const struct bench_options *opt)
 	start = now_ns();
 	memcpy(to, from, PASS_BYTES);
 	start = now_ns() - start;
-	if (memcmp(to, from, PASS_BYTES))
+	if (memcmp(to, from, PASS_BYTES) != 0)
 		die("memcpy: the copy differs");
 	return (double)start;
 }

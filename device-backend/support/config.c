@@ -28,7 +28,7 @@ int mcl_parse_size(const char *text, uint64_t *out)
 	if (*end) {
 		const char *s = strchr(suffixes, toupper((unsigned char)*end));
 
-		if (!s || (end[1] && strcasecmp(end + 1, "B") && strcasecmp(end + 1, "iB")))
+		if (!s || (end[1] && strcasecmp(end + 1, "B") != 0 && strcasecmp(end + 1, "iB") != 0))
 			return -EINVAL;
 		shift = 10 * (unsigned int)(s - suffixes + 1);
 	}
