@@ -198,13 +198,7 @@ static void check_userfaultfd(struct doctor *d)
 	}
 	f = doctor_add(d, "userfaultfd", DOCTOR_WARN,
 		       "%s: no uffd mirror, so device page faults and migration need the kernel module", strerror(-fd));
-	if (fd == -ENOSYS)
-		doctor_remedy(f, "a kernel with CONFIG_USERFAULTFD, or a container that allows the system call");
-	else
-		doctor_remedy(
-			f,
-			"run as root, or give yourself /dev/userfaultfd: as root, `chmod 666 /dev/userfaultfd` until "
-			"the next boot, a udev rule for longer, or `sysctl vm.unprivileged_userfaultfd=1`");
+	doctor_remedy(f, "nothing, if the shared mirror is enough; else see the line about the uffd mirror");
 }
 
 static void check_module(struct doctor *d)
