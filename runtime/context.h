@@ -28,6 +28,9 @@ cl_device_type mcl_device_type(void);
 /* Does a request for @type (any combination, CL_DEVICE_TYPE_DEFAULT and _ALL too) name the device? */
 bool mcl_device_matches(cl_device_type type);
 
+/* Work-items that one vector register holds: CL_DEVICE_PREFERRED_WORK_GROUP_SIZE_MULTIPLE, and what kernels fall back to. */
+size_t mcl_device_preferred_multiple(void);
+
 /* Extensions as one string, names separated by spaces: the platform's include the device's. */
 extern const char mcl_platform_extensions[], mcl_device_extensions[];
 extern const cl_name_version mcl_extension_versions[]; /* the device's first, then those of the platform alone */

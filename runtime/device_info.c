@@ -90,6 +90,11 @@ static cl_uint vector_width(size_t element)
 	return width > 16 ? 16 : width;
 }
 
+size_t mcl_device_preferred_multiple(void)
+{
+	return vector_width(sizeof(cl_float));
+}
+
 static cl_device_svm_capabilities svm_capabilities(const struct mcl_backend_caps *caps)
 {
 	/* Buffers are shared memory at one address on every mirror. */
@@ -222,7 +227,7 @@ cl_int clGetDeviceInfo(cl_device_id device, cl_device_info param_name, size_t pa
 	case CL_DEVICE_MAX_WORK_GROUP_SIZE:
 		return MCL_INFO_VALUE(size_t, caps->max_work_group_size);
 	case CL_DEVICE_PREFERRED_WORK_GROUP_SIZE_MULTIPLE:
-		return MCL_INFO_VALUE(size_t, vector_width(sizeof(cl_float)));
+		return MCL_INFO_VALUE(size_t, mcl_device_preferred_multiple());
 	case CL_DEVICE_MAX_NUM_SUB_GROUPS:
 		/* A subgroup is one row (dimension 0) of a work-group. */
 		return MCL_INFO_VALUE(cl_uint, (cl_uint)caps->max_work_group_size);

@@ -109,7 +109,9 @@ cl_int clGetKernelWorkGroupInfo(cl_kernel kernel, cl_device_id device, cl_kernel
 	case CL_KERNEL_LOCAL_MEM_SIZE:
 		return MCL_INFO_VALUE(cl_ulong, local_bytes(kernel));
 	case CL_KERNEL_PREFERRED_WORK_GROUP_SIZE_MULTIPLE:
-		return MCL_INFO_VALUE(size_t, kernel->info->preferred_multiple ? kernel->info->preferred_multiple : 1);
+		/* The compiler says 1 where it does not know. */
+		return MCL_INFO_VALUE(size_t, kernel->info->preferred_multiple > 1 ? kernel->info->preferred_multiple :
+										     mcl_device_preferred_multiple());
 	case CL_KERNEL_PRIVATE_MEM_SIZE:
 		return MCL_INFO_VALUE(cl_ulong, kernel->info->private_bytes);
 	case CL_KERNEL_GLOBAL_WORK_SIZE:
