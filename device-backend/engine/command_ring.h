@@ -30,12 +30,15 @@
  *    one sleeper. So one waking is enough to get, in the end, as many as there is work for.
  *  - Host waiting for a packet: e = .done_epoch; .waiters++; packet complete? if not, futex wait while .done_epoch == e;
  *    .waiters--. Completing unit: state |= COMPLETE; if .waiters: .done_epoch++, futex wake all.
+ *  - How long to poll: when both sides are on one processor, because another program has the rest, each delays the other by
+ *    as long as it polls. So each polls for long only as long as that pays (struct mcl_spin).
  *  - Notification: NOTIFY and COMPLETE are bits of one word, set by atomic or: exactly one side sees both.
  */
 #ifndef MCL_COMMAND_RING_H
 #define MCL_COMMAND_RING_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "engine/wg_abi.h"
@@ -133,6 +136,43 @@ struct mcl_command_ring {
 	_Atomic uint32_t waiters;
 	struct mcl_packet slots[MCL_RING_SLOTS] __attribute__((aligned(4096)));
 };
+
+/*
+ * How long it pays to poll before sleeping: all of the limit while what was waited for comes in time, hardly at all after it
+ * did not; every now and then the limit is tried again. Races between its users do no harm.
+ */
+struct mcl_spin {
+	_Atomic uint64_t limit; /* ticks; 0: never poll */
+	_Atomic uint64_t budget;
+	_Atomic uint32_t since_full;
+};
+
+#define MCL_SPIN_SHORT 32u /* part of the limit that is polled when it does not pay */
+#define MCL_SPIN_RETRY 16u /* waits until the limit is tried again */
+
+static inline uint64_t mcl_spin_begin(struct mcl_spin *s)
+{
+	const uint64_t limit = atomic_load_explicit(&s->limit, memory_order_relaxed);
+	const uint64_t budget = atomic_load_explicit(&s->budget, memory_order_relaxed);
+	const uint32_t since = atomic_load_explicit(&s->since_full, memory_order_relaxed) + 1;
+
+	if (budget >= limit)
+		return limit;
+	atomic_store_explicit(&s->since_full, since % MCL_SPIN_RETRY, memory_order_relaxed);
+	return since == MCL_SPIN_RETRY ? limit : budget;
+}
+
+static inline void mcl_spin_end(struct mcl_spin *s, uint64_t polled, bool paid)
+{
+	const uint64_t limit = atomic_load_explicit(&s->limit, memory_order_relaxed);
+	uint64_t budget = atomic_load_explicit(&s->budget, memory_order_relaxed);
+
+	if (paid)
+		budget = budget * 2 < limit && polled < budget * 2 ? budget * 2 : limit;
+	else
+		budget = limit / MCL_SPIN_SHORT;
+	atomic_store_explicit(&s->budget, budget, memory_order_relaxed);
+}
 
 _Static_assert(sizeof(struct mcl_packet) == 1024, "slots are 1 KiB");
 

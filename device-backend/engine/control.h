@@ -150,7 +150,6 @@ struct mcl_engine_control {
 	uint64_t rings; /* address of struct mcl_command_ring[MCL_RINGS] */
 	uint64_t stacks; /* address of the stacks area */
 	uint64_t cu_stride; /* bytes of the stacks area for each unit: guard + MCL_CU_REST_SIZE */
-	uint64_t spin_ticks; /* how long an idle unit polls */
 	uint64_t slice_ticks; /* how long a unit stays with one packet while others wait */
 	uint32_t cu_count;
 	uint32_t use_tsc; /* engine clock is the TSC, else CLOCK_MONOTONIC in ns */
@@ -168,6 +167,7 @@ struct mcl_engine_control {
 		_Atomic uint32_t epoch __attribute__((aligned(64)));
 		_Atomic uint32_t sleepers __attribute__((aligned(64)));
 		_Atomic uint32_t spinner; /* 1 + index of the unit that polls, or 0 */
+		struct mcl_spin spin; /* of that unit */
 	} bell;
 
 	/* engine -> the host's service thread: it waits for .epoch to change; the flags say why */

@@ -210,18 +210,31 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 	}
 }
 
+/* Poll for a while. Returns whether the bell rang. */
+static bool spin(struct mcl_engine_control *c, uint32_t epoch)
+{
+	const uint64_t began = mcl_ticks(), budget = mcl_spin_begin(&c->bell.spin);
+	uint64_t polled = 0;
+	bool rang;
+
+	while (!(rang = atomic_load_explicit(&c->bell.epoch, memory_order_relaxed) != epoch) && polled < budget) {
+		mcl_relax();
+		polled = mcl_ticks() - began;
+	}
+	mcl_spin_end(&c->bell.spin, polled, rang);
+	return rang;
+}
+
 static void idle(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t epoch)
 {
 	uint32_t nobody = 0;
 
-	if (c->spin_ticks && atomic_compare_exchange_strong(&c->bell.spinner, &nobody, cu->index + 1)) {
-		const uint64_t began = mcl_ticks();
+	if (atomic_load_explicit(&c->bell.spin.limit, memory_order_relaxed) &&
+	    atomic_compare_exchange_strong(&c->bell.spinner, &nobody, cu->index + 1)) {
+		const bool rang = spin(c, epoch);
 
-		while (atomic_load_explicit(&c->bell.epoch, memory_order_relaxed) == epoch &&
-		       mcl_ticks() - began < c->spin_ticks)
-			mcl_relax();
 		atomic_store(&c->bell.spinner, 0);
-		if (atomic_load(&c->bell.epoch) != epoch)
+		if (rang || atomic_load(&c->bell.epoch) != epoch)
 			return;
 	}
 	atomic_fetch_add(&c->bell.sleepers, 1);

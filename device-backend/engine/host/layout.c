@@ -73,6 +73,12 @@ static int fill_unit(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t i
 	return mprotect((void *)(uintptr_t)cu->guard_low, guard, PROT_NONE) ? -errno : 0;
 }
 
+static void init_spin(struct mcl_spin *spin, uint64_t us)
+{
+	atomic_store(&spin->limit, us * mcl_clock_ticks_per_us());
+	atomic_store(&spin->budget, us * mcl_clock_ticks_per_us());
+}
+
 static int fill_control(struct mcl_backend *b, uint64_t guard)
 {
 	const struct mcl_window_layout *const l = &b->window.layout;
@@ -89,7 +95,8 @@ static int fill_control(struct mcl_backend *b, uint64_t guard)
 	c->stacks = b->window.base + l->stacks_offset;
 	c->cu_stride = guard + MCL_CU_REST_SIZE;
 	c->cu_count = b->cu_count;
-	c->spin_ticks = spin_us * mcl_clock_ticks_per_us();
+	init_spin(&c->bell.spin, spin_us);
+	init_spin(&b->spin, spin_us);
 	c->slice_ticks = SLICE_US * mcl_clock_ticks_per_us();
 	c->use_tsc = mcl_clock_use_tsc();
 	c->host_pid = getpid();

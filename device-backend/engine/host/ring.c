@@ -246,24 +246,34 @@ static long futex_wait(_Atomic uint32_t *word, uint32_t expected, const struct t
 	return syscall(SYS_futex, word, FUTEX_WAIT, expected, timeout, NULL, 0);
 }
 
+/* Poll for a while. Returns whether the packet is complete. */
+static bool spin(struct mcl_ring *ring, uint64_t seq)
+{
+	struct mcl_spin *const s = &ring->backend->spin;
+	const uint64_t began = __rdtsc(), budget = mcl_spin_begin(s);
+	uint64_t polled = 0;
+	bool done;
+
+	while (!(done = is_complete(ring, seq)) && polled < budget) {
+		_mm_pause();
+		polled = __rdtsc() - began;
+	}
+	mcl_spin_end(s, polled, done);
+	return done;
+}
+
 int mcl_ring_wait(struct mcl_ring *ring, uint64_t seq, uint64_t timeout_ns)
 {
-	const struct mcl_engine_control *control = ring->backend->control;
 	struct mcl_command_ring *mem = ring->hw->mem;
-	uint64_t began, deadline = UINT64_MAX;
+	uint64_t deadline = UINT64_MAX;
 	bool done;
 
 	if (is_complete(ring, seq))
 		return 0;
 	if (!timeout_ns)
 		return -ETIMEDOUT;
-	for (began = __rdtsc(); __rdtsc() - began < control->spin_ticks;) {
-		for (int i = 0; i < 8; i++) {
-			if (is_complete(ring, seq))
-				return 0;
-			_mm_pause();
-		}
-	}
+	if (atomic_load_explicit(&ring->backend->spin.limit, memory_order_relaxed) && spin(ring, seq))
+		return 0;
 	if (timeout_ns != UINT64_MAX) {
 		deadline = mcl_backend_clock_ns() + timeout_ns;
 		if (deadline < timeout_ns)
