@@ -177,13 +177,8 @@ static int judge(const struct mcl_spawn_result *result, const char *compiler, st
 		last_words(result, "the compiler crashed", words, sizeof(words));
 		return mcl_reason(why, -ECHILD, "%s", words);
 	}
-	if (result->exit_status != -1 && WIFSIGNALED(result->exit_status))
-		return mcl_reason(why, -ECHILD, "the compiler %.200s was killed by a signal: %s", compiler,
-				  strsignal(WTERMSIG(result->exit_status)));
-	if (result->exit_status != -1)
-		return mcl_reason(why, -ECHILD, "%.200s ended with status %d and no verdict: is it a mirrorcl-cc?",
-				  compiler, WEXITSTATUS(result->exit_status));
-	return mcl_reason(why, -ECHILD, "the compiler %.200s ended without a verdict", compiler);
+	return mcl_reason(why, -ECHILD, "%.200s crashed, was killed or is no mirrorcl-cc: it ended without a verdict",
+			  compiler);
 }
 
 /* Check what the compiler left in @output. */

@@ -8,12 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -93,22 +93,31 @@ static void add_local_size(struct command *c, const char *text, struct argp_stat
 	fprintf(c->variants_out, "%s%u-%u-%u-goffs0", ftell(c->variants_out) > 0 ? "," : "", size[0], size[1], size[2]);
 }
 
-static void add_header(struct command *c, const char *text, struct argp_state *state)
+static error_t add_header(struct command *c, const char *text, struct argp_state *state)
 {
 	const char *equals = strrchr(text, '=');
-	struct pocl_header *grown = realloc(c->headers, (c->header_count + 1) * sizeof(*grown));
-	char *source, *name;
+	struct pocl_header *grown;
+	void *source;
 	size_t size;
+	char *name;
 
-	if (!equals || equals == text)
+	if (!equals || equals == text) {
 		argp_error(state, "'%s' does not name a header and its file, as in util.h=/path/to/util.h", text);
-	name = strndup(text, (size_t)(equals - text));
-	if (!grown || !name)
-		argp_failure(state, MCL_VERDICT_ENVIRONMENT, ENOMEM, "header");
-	if (mcl_file_read(equals + 1, (void **)&source, &size))
+		return EINVAL;
+	}
+	if (mcl_file_read(equals + 1, &source, &size)) {
 		argp_failure(state, MCL_VERDICT_USAGE, errno, "%s", equals + 1);
+		return EINVAL;
+	}
+	name = strndup(text, (size_t)(equals - text));
+	grown = realloc(c->headers, (c->header_count + 1) * sizeof(*grown));
+	if (!grown || !name) {
+		argp_failure(state, MCL_VERDICT_ENVIRONMENT, ENOMEM, "%s", text);
+		return ENOMEM;
+	}
 	c->headers = grown;
 	c->headers[c->header_count++] = (struct pocl_header){ .name = name, .source = source };
+	return 0;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -127,8 +136,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		add_local_size(c, arg, state);
 		return 0;
 	case KEY_HEADER:
-		add_header(c, arg, state);
-		return 0;
+		return add_header(c, arg, state);
 	case KEY_LOG:
 		c->log = arg;
 		return 0;
@@ -376,6 +384,33 @@ static int dump(const char *path)
 	return fflush(stdout) ? MCL_VERDICT_USAGE : MCL_VERDICT_OK;
 }
 
+static int followed = -1; /* the status descriptor, for the handler */
+
+static void on_pipe_event(int sig)
+{
+	struct pollfd p = { .fd = followed };
+
+	(void)sig;
+	if (poll(&p, 1, 0) > 0 && p.revents & POLLERR)
+		raise(SIGTERM);
+}
+
+/*
+ * Get SIGTERM when nobody reads the status any more: the application has ended. (The death of our parent would say nothing:
+ * we have been given to another one, so that the application's wait() does not meet us.)
+ */
+static void follow_reader(int fd)
+{
+	struct sigaction action = { .sa_handler = on_pipe_event, .sa_flags = SA_RESTART };
+
+	followed = fd;
+	sigemptyset(&action.sa_mask);
+	sigaction(SIGIO, &action, NULL);
+	if (fcntl(fd, F_SETOWN, getpid()) || fcntl(fd, F_SETFL, O_ASYNC))
+		return; /* no pipe: somebody's file, which does not go away */
+	on_pipe_event(SIGIO); /* it may have happened before */
+}
+
 int main(int argc, char **argv)
 {
 	static const struct argp argp = {
@@ -400,7 +435,7 @@ int main(int argc, char **argv)
 	}
 	argp_parse(&argp, argc, argv, 0, NULL, &c);
 	if (c.status_fd >= 0)
-		prctl(PR_SET_PDEATHSIG, SIGTERM); /* whoever waits for the status is gone with its thread */
+		follow_reader(c.status_fd);
 	if (fclose(c.options_out) || fclose(c.variants_out)) {
 		fprintf(stderr, "mirrorcl-cc: no memory\n");
 		return MCL_VERDICT_ENVIRONMENT;

@@ -15,11 +15,15 @@
 
 #define ICD_FILE "/etc/OpenCL/vendors/pocl.icd"
 #define FALLBACK_LIBRARY "libpocl.so.2"
+#define SYSTEM_PATH "/usr/local/bin:/usr/bin:/bin"
 #define PLATFORM_NAME "Portable Computing Language"
 
 int pocl_environment(const char *folder, const char *variants)
 {
 	static const char *const unwanted[] = { "POCL_", "OCL_", "OPENCL_", "CCC_OVERRIDE_OPTIONS=" };
+	const char *old_path = getenv("PATH");
+	char *path;
+	int err;
 
 	for (char **entry = environ; entry && *entry;) {
 		char *end = strchr(*entry, '='), *name;
@@ -37,6 +41,13 @@ int pocl_environment(const char *folder, const char *variants)
 		unsetenv(name); /* moves the rest up */
 		free(name);
 	}
+	/* POCL starts a linker, wherever the application's PATH leads. */
+	if (asprintf(&path, "%s%s" SYSTEM_PATH, old_path ? old_path : "", old_path && *old_path ? ":" : "") < 0)
+		return -ENOMEM;
+	err = setenv("PATH", path, 1);
+	free(path);
+	if (err)
+		return -ENOMEM;
 	/* One worker thread is enough for a process that runs no kernel. */
 	if (setenv("POCL_CACHE_DIR", folder, 1) || setenv("POCL_DEVICES", "cpu", 1) ||
 	    setenv("POCL_CPU_MAX_CU_COUNT", "1", 1) || setenv("POCL_SIGFPE_HANDLER", "0", 1) ||

@@ -4,16 +4,18 @@
  *
  * posix_spawn, never fork: the host may be huge, and a fork would copy its page tables and run its atfork handlers.
  * The end of the child is learnt from a pidfd, which works whoever reaps the child; where the kernel has none, from
- * the end of the status pipe. The outcome is learnt from the status byte; the wait status, if we get it at all, only
- * improves the message.
+ * the end of the status pipe. The outcome is learnt from the status byte; the wait status goes to another parent.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -21,11 +23,10 @@
 
 #include "compiler/spawn.h"
 
-/* Descriptors are moved up here first, out of the way of the numbers that the child wants them at. */
-#define SAFE_FD 128
 /* After SIGTERM, mirrorcl-cc has this long to remove its temporary files; then comes SIGKILL. */
 #define GRACE_MS 1000
 #define FOREVER INT64_MAX
+#define LAUNCH_STACK (128 << 10)
 
 struct child {
 	pid_t pid;
@@ -84,6 +85,54 @@ static int set_attributes(posix_spawnattr_t *attr)
 	return err;
 }
 
+struct launch {
+	struct child *child;
+	const char *path;
+	char *const *argv, *const *env;
+	const posix_spawn_file_actions_t *actions;
+	const posix_spawnattr_t *attr;
+	int err;
+};
+
+/* In a process of its own that shares memory and descriptors with ours, whose thread waits until it has ended. */
+static int launch(void *arg)
+{
+	struct launch *l = arg;
+
+	l->err = pidfd_spawn(&l->child->pidfd, l->path, l->actions, l->attr, l->argv, l->env);
+	if (l->err == ENOSYS) {
+		l->child->pidfd = -1;
+		l->err = posix_spawn(&l->child->pid, l->path, l->actions, l->attr, l->argv, l->env);
+	}
+	return 0;
+}
+
+/*
+ * Have the child started by a process between, which ends at once and sends no SIGCHLD: so the application's own wait() never meets
+ * a child that it did not make. Signals are blocked, for the one between must run none of the application's handlers.
+ */
+static int launch_orphan(struct launch *l)
+{
+	void *stack = mmap(NULL, LAUNCH_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	sigset_t all, old;
+	pid_t between;
+
+	if (stack == MAP_FAILED)
+		return ENOMEM;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	l->err = EAGAIN;
+	between = clone(launch, (char *)stack + LAUNCH_STACK, CLONE_VM | CLONE_VFORK | CLONE_FILES, l);
+	if (between < 0)
+		l->err = errno;
+	else
+		while (waitpid(between, NULL, __WALL) < 0 && errno == EINTR)
+			;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	munmap(stack, LAUNCH_STACK);
+	return l->err;
+}
+
 /* Start the child with @fds as its descriptors 0, 1, 2 ... Returns 0 or a positive error. */
 static int start(struct child *c, const struct mcl_spawn *spawn, const int *fds, uint32_t count)
 {
@@ -107,13 +156,9 @@ static int start(struct child *c, const struct mcl_spawn *spawn, const int *fds,
 		err = posix_spawn_file_actions_addclosefrom_np(&actions, (int)count);
 	if (err)
 		goto out_attr;
-	err = pidfd_spawn(&c->pidfd, spawn->argv[0], &actions, &attr, (char *const *)spawn->argv, env);
-	if (!err) {
+	err = launch_orphan(&(struct launch){ c, spawn->argv[0], (char *const *)spawn->argv, env, &actions, &attr, 0 });
+	if (!err && c->pidfd >= 0)
 		c->pid = pidfd_getpid(c->pidfd);
-	} else if (err == ENOSYS) {
-		c->pidfd = -1;
-		err = posix_spawn(&c->pid, spawn->argv[0], &actions, &attr, (char *const *)spawn->argv, env);
-	}
 out_attr:
 	posix_spawnattr_destroy(&attr);
 out_actions:
@@ -178,7 +223,8 @@ static void read_status(struct child *c)
 
 static void signal_group(const struct child *c, int sig)
 {
-	kill(-c->pid, sig);
+	if (c->pid > 0)
+		kill(-c->pid, sig);
 	if (c->pidfd >= 0)
 		pidfd_send_signal(c->pidfd, sig, NULL, 0);
 }
@@ -210,42 +256,30 @@ static bool serve(struct child *c, int64_t deadline)
 	}
 }
 
-/* Collect the wait status, if nobody else has. The child has ended, or (without a pidfd) closed its status pipe. */
-static void reap(struct child *c)
+/* The child has been given to another parent, unless this process is the one that adopts orphans: then it is ours to reap. */
+static void reap(const struct child *c)
 {
-	siginfo_t info = { 0 };
-	int status;
+	siginfo_t info;
 
 	if (c->pidfd >= 0) {
-		while (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED) < 0)
-			if (errno != EINTR)
-				return;
-		c->result->exit_status = info.si_code == CLD_EXITED ? (info.si_status & 0xff) << 8 :
-								      info.si_status & 0x7f;
+		while (waitid(P_PIDFD, (id_t)c->pidfd, &info, WEXITED) < 0 && errno == EINTR)
+			;
 		return;
 	}
-	for (int i = 0; i < GRACE_MS; i += 10) {
-		pid_t pid = waitpid(c->pid, &status, WNOHANG);
-
-		if (pid == c->pid)
-			c->result->exit_status = status;
-		if (pid == c->pid || (pid < 0 && errno != EINTR))
-			return;
+	/* Its status pipe is closed, so it is about to end. */
+	for (int i = 0; i < GRACE_MS && waitpid(c->pid, NULL, WNOHANG) == 0; i += 10)
 		poll(NULL, 0, 10);
-	}
-	signal_group(c, SIGKILL);
-	while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
-		;
 }
 
-static int make_pipe(int *ours, int *theirs)
+/* Their end is moved up to @floor at least, out of the way of the numbers that the child wants its descriptors at. */
+static int make_pipe(int *ours, int *theirs, int floor)
 {
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	*ours = ends[0];
-	*theirs = fcntl(ends[1], F_DUPFD_CLOEXEC, SAFE_FD);
+	*theirs = fcntl(ends[1], F_DUPFD_CLOEXEC, floor);
 	close(ends[1]);
 	if (*theirs < 0 || fcntl(*ours, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
@@ -260,21 +294,21 @@ int mcl_spawn_run(const struct mcl_spawn *spawn, struct mcl_spawn_result *result
 	bool ended;
 	int err;
 
-	*result = (struct mcl_spawn_result){ .verdict = -1, .exit_status = -1 };
+	*result = (struct mcl_spawn_result){ .verdict = -1 };
 	if (!fds)
 		return mcl_reason(why, -ENOMEM, "no memory to start the compiler");
 	for (uint32_t i = 0; i < count; i++)
 		fds[i] = -1;
-	err = make_pipe(&c.log, &fds[2]);
+	err = make_pipe(&c.log, &fds[2], (int)count);
 	if (!err)
-		err = make_pipe(&c.status, &fds[MCL_SPAWN_STATUS_FD]);
+		err = make_pipe(&c.status, &fds[MCL_SPAWN_STATUS_FD], (int)count);
 	for (uint32_t i = 0; !err && i < count; i++) {
 		if (i == 2 || i == MCL_SPAWN_STATUS_FD)
 			continue;
 		fds[i] = fcntl(i == 0 ? spawn->input :
 			       i == 1 ? spawn->output :
 					spawn->others[i - MCL_SPAWN_FIRST_FD],
-			       F_DUPFD_CLOEXEC, SAFE_FD);
+			       F_DUPFD_CLOEXEC, (int)count);
 		if (fds[i] < 0)
 			err = -errno;
 	}

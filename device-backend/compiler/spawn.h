@@ -31,7 +31,6 @@ struct mcl_spawn_result {
 	char *log; /* what the child wrote to standard error, at most MCL_SPAWN_LOG_LIMIT bytes; the caller frees it; NULL: none */
 	size_t log_size;
 	int verdict; /* the byte that came over the status descriptor, or -1 */
-	int exit_status; /* wait status, or -1: another part of the application has reaped the child */
 };
 
 #define MCL_SPAWN_LOG_LIMIT (4u << 20)
@@ -40,7 +39,7 @@ struct mcl_spawn_result {
  * Run to the end. The child has default signal handlers, an empty signal mask, no other descriptors, a process group
  * of its own and the environment without LD_PRELOAD and LD_AUDIT, which are meant for the application.
  *
- * Works with SIGCHLD ignored, and with an application that waits for any child.
+ * Works with SIGCHLD ignored. The application's own wait() does not meet this child, nor does a SIGCHLD come of it.
  *
  * Returns 0: it ended, see @result; -ETIMEDOUT: it was killed after timeout_s; -ENOENT: there is no such program, or
  * it cannot be executed; -ENOMEM, -EMFILE, -EAGAIN and the like. @result->log is valid in each case.

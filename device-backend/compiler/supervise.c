@@ -28,8 +28,10 @@ static int make_folder(char *folder, size_t size)
 {
 	const char *parent = getenv("TMPDIR");
 
-	if (!parent || !*parent)
-		parent = "/tmp";
+	if (parent && *parent && (size_t)snprintf(folder, size, "%s/mirrorcl-cc-XXXXXX", parent) < size &&
+	    mkdtemp(folder))
+		return 0;
+	parent = "/tmp"; /* a TMPDIR that does not exist is no reason to fail */
 	if ((size_t)snprintf(folder, size, "%s/mirrorcl-cc-XXXXXX", parent) >= size || !mkdtemp(folder)) {
 		fprintf(stderr, "mirrorcl-cc: cannot make a temporary folder in %s: %s\n", parent, strerror(errno));
 		return -1;

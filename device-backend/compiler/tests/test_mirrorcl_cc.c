@@ -336,8 +336,7 @@ static void the_surroundings_do_not_matter(void **state)
 		0);
 	assert_int_equal(run("test ! -s out"), 0);
 	assert_int_equal(run("test -z \"$(ls -A tmp)\""), 0);
-	assert_int_equal(run("TMPDIR=/no/such $CC s.cl"), 3);
-	assert_true(output_has("/no/such"));
+	assert_int_equal(run("TMPDIR=/no/such PATH=/no/such $CC s.cl"), 0);
 	assert_int_equal(run("$CC --pocl /no/such.so s.cl"), 3);
 	assert_true(output_has("POCL cannot be loaded"));
 	assert_int_equal(run("FAKE_POCL='OpenCL 3.0 PoCL 7.1 something' $CC --pocl $FAKE s.cl"), 4);
