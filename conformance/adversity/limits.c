@@ -216,7 +216,13 @@ static bool shared_mirror;
 static void expect(const char *child, const char *const *env, bool may_refuse)
 {
 	static char output[16384];
-	int status = conf_spawn_wait(child, env, output, sizeof(output));
+	const char *whole_env[8] = { NULL };
+	int status, n;
+
+	for (n = 0; env && env[n]; n++)
+		whole_env[n] = env[n];
+	whole_env[n] = "MIRRORCL_CACHE_SIZE=0"; /* each of them compiles, if @env does not say otherwise */
+	status = conf_spawn_wait(child, whole_env, output, sizeof(output));
 
 	if (status != 0 && !(may_refuse && WIFEXITED(status) && WEXITSTATUS(status) == REFUSED))
 		fail_msg("%s ended with status %#x:\n%s", child, status, output);
@@ -256,16 +262,17 @@ static void unprivileged(void **state)
 /* Environments that a program may be started in. */
 static void odd_environments(void **state)
 {
-	const char *no_home[] = { "HOME=/nonexistent", "XDG_CACHE_HOME=", "TMPDIR=/nonexistent", NULL };
+	const char *no_home[] = { "HOME=/proc/none", "XDG_CACHE_HOME=", "TMPDIR=/proc/none", "MIRRORCL_CACHE_SIZE=512M",
+				  NULL };
 	const char *empty[] = { "HOME=", "PATH=", "TMPDIR=", NULL };
-	const char *no_cache[] = { "MIRRORCL_CACHE_DIR=/proc/nonexistent", NULL };
-	const char *cache_off[] = { "MIRRORCL_CACHE_SIZE=0", NULL };
+	const char *no_cache[] = { "MIRRORCL_CACHE_DIR=/proc/none", "MIRRORCL_CACHE_SIZE=512M", NULL };
+	const char *path[] = { "PATH=/proc/none", NULL };
 
 	(void)state;
 	expect("plain", no_home, false);
 	expect("plain", empty, false);
 	expect("plain", no_cache, false);
-	expect("plain", cache_off, false);
+	expect("plain", path, false);
 	expect("closed-descriptors", NULL, false);
 	expect("blocked-signals", NULL, false);
 	expect("ignored-children", NULL, false);
