@@ -34,10 +34,11 @@ static int begin(struct mcl_ring *ring, struct submission *s)
 	pthread_mutex_lock(&hw->lock);
 	while (!mcl_slot_available(ring)) {
 		/*
-		 * When it is other rings' packets that are in the way, the caller has nothing of its own to wait for: have
-		 * the callback run when the oldest of them is complete.
+		 * A ring that is full of its own packets: its owner retires some, complete or not yet. When it is other
+		 * rings' packets that are in the way, the caller has nothing of its own to wait for: have the callback run
+		 * when the oldest of them is complete.
 		 */
-		if (hw->next - hw->free_before < MCL_RING_SLOTS ||
+		if (ring->next - ring->retired > MCL_RING_SLOTS || hw->next - hw->free_before < MCL_RING_SLOTS ||
 		    !(atomic_fetch_or(&hw->mem->slots[hw->free_before % MCL_RING_SLOTS].state, MCL_PKT_NOTIFY) &
 		      MCL_PKT_COMPLETE)) {
 			pthread_mutex_unlock(&hw->lock);
