@@ -81,7 +81,7 @@ static struct mcl_command *create(cl_command_queue q, cl_command_type type)
 	cmd->number = 0;
 	atomic_init(&cmd->pending, 1);
 	atomic_init(&cmd->doomed, false);
-	cmd->after_all = cmd->fence = cmd->ordered = cmd->notified = false;
+	cmd->after_all = cmd->fence = cmd->ordered = cmd->notified = cmd->aborted = false;
 	cmd->payload.kind = MCL_COMMAND_NOP;
 	cmd->blob = NULL;
 	cmd->waits = cmd->waits_inline;
@@ -148,6 +148,17 @@ static void resolve(const struct mcl_wait_node *node, struct mcl_batch *batch)
 	pthread_mutex_unlock(&q->lock);
 }
 
+/* No return value tells of it when nobody waits for the event. */
+static void report_abort(struct mcl_command *cmd)
+{
+	cl_int status = atomic_load_explicit(&cmd->event.status, memory_order_relaxed);
+
+	mcl_context_report(cmd->event.context,
+			   status == CL_DEVICE_NOT_AVAILABLE ? "a command was lost: the device process has died (%s)" :
+							       "a command was aborted by the device (%s)",
+			   mcl_cl_error_name(status));
+}
+
 /* Drop the lists' references of finished commands, with one round of the lock for all of a queue. */
 static void release_done(struct mcl_command *done)
 {
@@ -155,6 +166,8 @@ static void release_done(struct mcl_command *done)
 
 	for (cmd = done; cmd; cmd = next) {
 		next = cmd->next;
+		if (cmd->aborted)
+			report_abort(cmd);
 		drop_work(cmd);
 		if (atomic_fetch_sub_explicit(&cmd->event.obj.refs, 1, memory_order_acq_rel) == 1) {
 			atomic_store_explicit(&cmd->event.obj.type, MCL_TYPE_DEAD, memory_order_relaxed);

@@ -147,8 +147,11 @@ static bool push_held(struct mcl_command *cmd, struct mcl_batch *batch)
 		if (holds_place(cmd, cmd->payload.kind))
 			q->held_fences++;
 		q->full = true;
+		/* With nothing of ours in the ring it is full of other queues' packets, and calls when there is room. */
 		if (q->pushed)
 			mcl_schedule_notify(q->pushed->prev, batch);
+		else
+			mcl_service_watch(q);
 		return false;
 	}
 	mcl_command_complete(cmd, refused(err), batch);
@@ -279,7 +282,8 @@ static void finish_packet(struct mcl_command *cmd, const struct mcl_packet_resul
 		cmd->start_ns = result->start_ns > cmd->submit_ns ? result->start_ns : cmd->submit_ns;
 		cmd->end_ns = result->end_ns > cmd->start_ns ? result->end_ns : cmd->start_ns;
 	}
-	if (result->status != MCL_STATUS_OK)
+	cmd->aborted = result->status != MCL_STATUS_OK;
+	if (cmd->aborted)
 		status = mcl_status_error(result->status);
 	else if (atomic_load_explicit(&cmd->doomed, memory_order_relaxed))
 		status = CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST;

@@ -93,6 +93,8 @@ static void look_at(cl_command_queue q)
 	pthread_mutex_lock(&q->lock);
 	q->watched = false;
 	mcl_schedule_collect(q, true, &batch);
+	if (q->full)
+		mcl_schedule_advance(q, &batch);
 	if (q->notified)
 		mcl_service_watch(q);
 	pthread_mutex_unlock(&q->lock);

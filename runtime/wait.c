@@ -10,6 +10,12 @@
 #include "runtime/service.h"
 #include "runtime/user_event.h"
 
+/*
+ * How long to wait for a packet before looking at its command again. While one thread sleeps another may collect the packet,
+ * and its place in the ring may be taken by a later one, which this wait would then be for.
+ */
+#define LOOK_AGAIN_NS 20000000
+
 static cl_int wait_for_user_event(cl_event event)
 {
 	struct mcl_user_event *user = mcl_user_event_of(event);
@@ -46,7 +52,7 @@ cl_int mcl_event_wait(cl_event event)
 			uint64_t seq = cmd->seq;
 
 			pthread_mutex_unlock(&q->lock);
-			mcl_ring_wait(q->ring, seq, UINT64_MAX);
+			mcl_ring_wait(q->ring, seq, LOOK_AGAIN_NS);
 			pthread_mutex_lock(&q->lock);
 			mcl_schedule_collect(q, true, &batch);
 		} else if (cmd->state != MCL_COMMAND_DONE) {
@@ -111,7 +117,7 @@ void mcl_queue_finish(cl_command_queue q)
 			first = false;
 			pthread_mutex_unlock(&q->lock);
 			mcl_batch_finish(&batch);
-			mcl_ring_wait(q->ring, seq, UINT64_MAX);
+			mcl_ring_wait(q->ring, seq, LOOK_AGAIN_NS);
 			pthread_mutex_lock(&q->lock);
 			mcl_schedule_collect(q, true, &batch);
 		} else if (batch.nodes || batch.callbacks || batch.wake) {
