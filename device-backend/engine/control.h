@@ -71,6 +71,8 @@ enum mcl_hostcall_op {
 	MCL_CALL_WRITE = 1, /* .size bytes of .data to descriptor .fd */
 	MCL_CALL_FORMAT, /* .data is a printf format of one double, .value; answer in .data */
 	MCL_CALL_FAULT, /* report .fault of this unit to the user */
+	MCL_CALL_REFRESH, /* let the pager look at what it cannot watch (control.refresh) */
+	MCL_CALL_FLUSH, /* let the pager write back stores to copies of host memory (control.flush) */
 };
 
 enum mcl_hostcall_state {
@@ -177,6 +179,14 @@ struct mcl_engine_control {
 		_Atomic uint32_t calls; /* some unit posted a host call */
 		_Atomic uint32_t notify; /* a packet with MCL_PKT_NOTIFY completed, or somebody kicked */
 	} host_bell;
+
+	/*
+	 * Host: the device has copies of host memory, or mappings, whose change by the host nobody reports. A unit that begins
+	 * with a packet asks for MCL_CALL_REFRESH first; then they are new or gone.
+	 */
+	_Atomic uint32_t refresh __attribute__((aligned(64)));
+	/* Host: some of those copies are writable. The unit that completes a packet asks for MCL_CALL_FLUSH first. */
+	_Atomic uint32_t flush;
 
 	/* rings that exist */
 	_Atomic uint64_t active[MCL_RINGS / 64] __attribute__((aligned(64)));

@@ -186,6 +186,8 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 			atomic_store_explicit(&p->start, clock_now(c), memory_order_relaxed);
 		if (atomic_load(&c->bell.sleepers) && look(c, index, &other_ring, &other_seq))
 			ring_bell(c, 1);
+		if (!mine && atomic_load(&c->refresh))
+			mcl_hostcall(cu, MCL_CALL_REFRESH);
 		if (!mine)
 			mcl_work_prepare(&work);
 		mine += work.count;
@@ -205,6 +207,8 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 		if (atomic_fetch_add(&p->done, mine) + mine == p->total) {
 			if (kernel)
 				count(&cu->kernels, 1);
+			if (atomic_load(&c->flush))
+				mcl_hostcall(cu, MCL_CALL_FLUSH);
 			complete(c, ring, p);
 		}
 	}

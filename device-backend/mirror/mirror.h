@@ -158,6 +158,12 @@ struct mcl_mirror_ops {
 	 */
 	void (*replay)(struct mcl_mirror *m, uint64_t start, uint64_t size);
 
+	/* A kernel is about to start (control->refresh): drop what the host may have changed unnoticed since the last one. */
+	void (*refresh)(struct mcl_mirror *m);
+
+	/* A kernel has ended (control->flush): what it stored to copies of host memory goes to the host. */
+	void (*flush)(struct mcl_mirror *m);
+
 	/* Before fork(): bring everything home, pages mapped in place too, and touch nothing until the next map or migrate. */
 	void (*home)(struct mcl_mirror *m);
 

@@ -71,7 +71,7 @@ static int add_object(struct dl_phdr_info *info, size_t size, void *arg)
 			continue;
 		if (own->u->keep_out_count >= KEEP_OUT_MAX)
 			return 1;
-		own->u->keep_out[own->u->keep_out_count++] = (struct mcl_span){ start, end };
+		own->u->keep_out[own->u->keep_out_count++] = (struct mcl_span){ start, end, true };
 	}
 	return 0;
 }
@@ -82,7 +82,7 @@ static int keep_out(struct mcl_mirror *m, uint64_t start, uint64_t size)
 
 	if (u->keep_out_count >= KEEP_OUT_MAX)
 		return -ENOSPC;
-	u->keep_out[u->keep_out_count++] = (struct mcl_span){ start, start + size };
+	u->keep_out[u->keep_out_count++] = (struct mcl_span){ start, start + size, false };
 	return 0;
 }
 
@@ -237,13 +237,15 @@ static int create(const struct mcl_mirror_params *params, struct mcl_mirror **ou
 	u->map_limit = read_map_limit();
 	u->memfd = u->host_fd = u->staging_fd = u->engine_fd = u->socket = -1;
 	u->maps_fd = u->pagemap_fd = u->task_dir = u->epoll_fd = u->again_fd = u->proxy.done_fd = -1;
-	u->keep_out[u->keep_out_count++] = (struct mcl_span){ memory.start, memory.end };
+	u->keep_out[u->keep_out_count++] = (struct mcl_span){ memory.start, memory.end, false };
 	own = (struct own_objects){ u, { (uint64_t)mcl_uffd_probe, (uint64_t)memcpy, (uint64_t)&_r_debug } };
 	dl_iterate_phdr(add_object, &own);
 
 	err = open_descriptors(u, why);
 	if (!err)
 		err = mcl_uffd_staging_init(u, why);
+	if (!err)
+		mcl_uffd_replace_data(u);
 	if (!err) {
 		err = mcl_uffd_proxy_start(u);
 		if (err)
@@ -301,7 +303,7 @@ static void extent(struct mcl_mirror *m, uint64_t address, struct mcl_extent *ou
 			break;
 		}
 		out->kind = MCL_EXTENT_PAGEABLE;
-		out->promotable = !vma.stack && mcl_uffd_promote_unit(u);
+		out->promotable = mcl_uffd_promote_unit(u) != 0;
 		break;
 	default:
 		if (!vma.readable && !vma.writable)
@@ -348,13 +350,12 @@ static long map_anonymous(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_
 		run = mcl_uffd_run(b, at, end);
 		if (mcl_uffd_state(u, at) != PAGE_VRAM)
 			continue;
-		n = mcl_uffd_promote(u, vma, at, run);
+		n = mcl_uffd_promote(u, vma, at, run, 0);
 		if (n < 0)
 			return pages ? pages : n;
 		pages += n;
 	}
-	/* The page does not move: pinned by I/O, or of a kind that cannot. */
-	return mcl_uffd_state(u, address) == PAGE_HOST ? -EOPNOTSUPP : pages;
+	return mcl_uffd_state(u, address) == PAGE_HOST ? -EBUSY : pages;
 }
 
 static long map(struct mcl_mirror *m, uint64_t start, uint64_t size, uint64_t address, enum mcl_access access)
@@ -362,6 +363,7 @@ static long map(struct mcl_mirror *m, uint64_t start, uint64_t size, uint64_t ad
 	struct mcl_uffd *u = mcl_uffd_of(m);
 	uint64_t end = start + size, until, unit;
 	struct mcl_vma vma;
+	long pages;
 
 	mcl_uffd_vma(u, address, &vma);
 	if (vma.kind == VMA_NONE || (access == MCL_ACCESS_WRITE ? !vma.writable : !vma.readable))
@@ -373,10 +375,11 @@ static long map(struct mcl_mirror *m, uint64_t start, uint64_t size, uint64_t ad
 		return mcl_uffd_svm_fill(u, start, end);
 	case VMA_ANON:
 		mcl_uffd_tasks_refresh(u);
-		if (mcl_uffd_tasks_next(u, address, address + PAGE_SIZE, &until) == address)
-			return mcl_uffd_map_special(u, &vma, start, end, address, access);
-		if (vma.stack)
-			return -EOPNOTSUPP;
+		if (mcl_uffd_tasks_next(u, address, address + PAGE_SIZE, &until) == address) {
+			long n = mcl_uffd_tasks_promote(u, &vma, address);
+
+			return n != -EOPNOTSUPP ? n : mcl_uffd_map_special(u, &vma, start, end, address, access);
+		}
 		unit = mcl_uffd_promote_unit(u);
 		if (!unit)
 			return -EMFILE;
@@ -385,7 +388,9 @@ static long map(struct mcl_mirror *m, uint64_t start, uint64_t size, uint64_t ad
 				mcl_block_down(address) + MCL_BLOCK_SIZE);
 		start = mcl_max64(start, mcl_max64(vma.start, mcl_block_down(address)));
 		end = mcl_min64(end, vma.end);
-		return map_anonymous(u, &vma, start, end, address);
+		pages = map_anonymous(u, &vma, start, end, address);
+		/* It does not move: pinned by I/O, or of a kind that cannot. */
+		return pages == -EBUSY ? mcl_uffd_map_special(u, &vma, start, end, address, access) : pages;
 	default:
 		return mcl_uffd_map_special(u, &vma, start, end, address, access);
 	}
@@ -417,6 +422,8 @@ static void fail(struct mcl_mirror *m, const struct mcl_fault *fault)
 	default:
 		break;
 	}
+	/* What write protection has left there is in poison's way. */
+	mcl_uffd_protect(u->engine_fd, page, PAGE_SIZE, UFFDIO_WRITEPROTECT_MODE_DONTWAKE);
 	mcl_uffd_poison(u->engine_fd, page, PAGE_SIZE, &err);
 	if (err)
 		mcl_uffd_wake(u->engine_fd, page, PAGE_SIZE);
@@ -445,6 +452,8 @@ static enum mcl_residency residency(struct mcl_mirror *m, uint64_t address)
 	case PAGE_COPY:
 	case PAGE_SNAPSHOT:
 		return MCL_RES_BOTH;
+	case PAGE_TWIN:
+		return MCL_RES_VRAM;
 	default:
 		return MCL_RES_NONE;
 	}
@@ -457,6 +466,7 @@ static void home(struct mcl_mirror *m)
 	struct mcl_mirror_event ignored[16];
 	struct mcl_uffd_block *next;
 
+	mcl_uffd_drop_snapshots(u);
 	/* Changes that were read first: they say where pages belong. */
 	do {
 		mcl_uffd_host_events(u, ignored, 16);
@@ -483,7 +493,21 @@ static void home(struct mcl_mirror *m)
 			mcl_uffd_release(u, b);
 		}
 	} while (u->queue.count);
+	mcl_uffd_tasks_forget(u);
 	mcl_uffd_unwatch_all(u);
+}
+
+static void refresh(struct mcl_mirror *m)
+{
+	struct mcl_uffd *u = mcl_uffd_of(m);
+
+	mcl_uffd_drop_snapshots(u);
+	mcl_uffd_files_refresh(u);
+}
+
+static void flush(struct mcl_mirror *m)
+{
+	mcl_uffd_twins_flush(mcl_uffd_of(m));
 }
 
 static void engine_gone(struct mcl_mirror *m)
@@ -528,6 +552,8 @@ const struct mcl_mirror_ops mcl_mirror_uffd = {
 	.evict = evict,
 	.count = count,
 	.replay = replay,
+	.refresh = refresh,
+	.flush = flush,
 	.home = home,
 	.forked = forked,
 	.fail = fail,

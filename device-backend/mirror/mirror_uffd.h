@@ -51,13 +51,13 @@ enum mcl_page_state {
 	PAGE_PROMOTED, /* in the memfd (or a hole in it), which the host maps too */
 	PAGE_COPY, /* the memfd has a read-only copy; the host's page is write-protected, so its first store tells */
 	PAGE_SNAPSHOT, /* the memfd has a read-only copy of something that cannot be watched; dropped when a kernel starts */
+	PAGE_TWIN, /* likewise, but the device may store to it; what it stored is written back when a kernel ends */
 };
 
 struct mcl_uffd_block {
 	uint64_t base;
 	struct mcl_uffd_block *next, *prev; /* all blocks in use */
 	uint16_t used; /* pages whose state is not PAGE_HOST */
-	bool registered; /* some of it is registered with the host's userfaultfd */
 	uint8_t page[BLOCK_PAGES];
 };
 
@@ -65,7 +65,8 @@ struct mcl_uffd_block {
 
 enum mcl_vma_kind {
 	VMA_NONE, /* nothing there */
-	VMA_OWN, /* the mirror's or the pager's own memory */
+	VMA_OWN, /* the mirror's or the pager's own memory: the device may not have it */
+	VMA_SYSTEM, /* data of the libraries that this code itself uses: the device may have a copy */
 	VMA_ANON, /* private anonymous, readable and writable: pages move */
 	VMA_ANON_READ, /* private anonymous, read-only */
 	VMA_SHARED_OURS, /* the mirror's memfd at offset = address: SVM memory and promoted pages */
@@ -79,7 +80,6 @@ struct mcl_vma {
 	uint64_t start, end, offset;
 	enum mcl_vma_kind kind;
 	bool readable, writable, executable, shared;
-	bool stack; /* the main thread's */
 	uint32_t dev_major, dev_minor;
 	uint64_t inode;
 };
@@ -88,6 +88,7 @@ struct mcl_vma {
 
 struct mcl_span {
 	uint64_t start, end;
+	bool copy; /* of a keep-out: VMA_SYSTEM, not VMA_OWN */
 };
 
 /* Events of the host's userfaultfd that were read but not handled yet. */
@@ -111,6 +112,16 @@ struct mcl_uffd_proxy {
 /* Where host pages go through on their way (mirror_uffd_move.c): MOVE wants the same rights at both ends. */
 enum { STAGING_PLAIN, STAGING_EXEC, STAGING_LOCKED, STAGING_LOCKED_EXEC, STAGING_COUNT };
 
+/* A thread whose control block is mapped in place; its end needs attention. */
+#define EXITS_MAX 256
+struct mcl_uffd_exit {
+	int pidfd; /* 0: free */
+	int32_t tid;
+	uint64_t tid_at;
+};
+
+#define FILES_MAX 512
+#define TWINS_MAX 32768
 #define KEEP_OUT_MAX 32
 #define TASKS_MAX 4096
 
@@ -136,16 +147,31 @@ struct mcl_uffd {
 	/* pages with thread control blocks, refreshed before pages are taken (mirror_uffd_tasks.c) */
 	unsigned int task_count;
 	struct {
+		int32_t tid;
+		uint64_t head; /* of its list of robust futexes */
 		uint64_t start, end; /* never to be taken */
 	} tasks[TASKS_MAX];
 
+	uint64_t task_exempt; /* page that may be taken all the same, on its way to be mapped in place */
+	struct mcl_uffd_exit exits[EXITS_MAX];
+
 	uint64_t staging[STAGING_COUNT]; /* MCL_BLOCK_SIZE each, aligned to it; 0: not made yet */
 	uint8_t *bounce; /* MCL_BLOCK_SIZE */
-	uint8_t *zeros; /* 64 KiB that nobody writes */
+	uint8_t *zeros; /* MCL_BLOCK_SIZE that nobody writes, so it costs no memory */
 	struct mcl_uffd_queue queue;
 	struct mcl_uffd_proxy proxy;
 
 	_Atomic uint32_t svm_lock; /* 0 or 1; see mcl_uffd_svm_free() */
+	unsigned int file_count;
+	struct mcl_vma files[FILES_MAX]; /* shared mappings that the engine has too (mirror_uffd_file.c) */
+	uint64_t snapshot_pages; /* PAGE_SNAPSHOT and PAGE_TWIN, at least */
+	unsigned int twin_count;
+	struct {
+		uint64_t page;
+		uint8_t *data; /* as the device got it; kept for the next twin */
+	} twins[TWINS_MAX];
+
+	uint64_t fresh_end, fresh_size; /* where the host's first touches went on last, and in what steps */
 	uint64_t promoted_runs, runs_counted, maps_estimate;
 	char scratch[32768]; /* directory entries, text of /proc files */
 };
@@ -187,9 +213,8 @@ void mcl_uffd_vma(struct mcl_uffd *u, uint64_t address, struct mcl_vma *out);
 uint64_t mcl_uffd_count_maps(struct mcl_uffd *u);
 
 /* mirror_uffd_register.c */
-/* Watch [start, end), within one VMA_ANON or VMA_ANON_READ @vma and one block. Returns 0 or -errno. */
-int mcl_uffd_watch(struct mcl_uffd *u, struct mcl_uffd_block *b, const struct mcl_vma *vma, uint64_t start,
-		   uint64_t end);
+/* Watch all of @vma, VMA_ANON or VMA_ANON_READ. Returns 0 or -errno; -EBUSY: another userfaultfd does already. */
+int mcl_uffd_watch(struct mcl_uffd *u, const struct mcl_vma *vma);
 /* Whether [start, end) is still watched: 0; -EAGAIN: something is changing; -ENOENT: it is not. */
 int mcl_uffd_watched(struct mcl_uffd *u, uint64_t start, uint64_t end);
 /* Stop watching everything. Only when every page is PAGE_HOST. */
@@ -197,8 +222,26 @@ void mcl_uffd_unwatch_all(struct mcl_uffd *u);
 
 /* mirror_uffd_tasks.c: pages that the kernel reads and writes for exiting threads; faults there cannot wait. */
 void mcl_uffd_tasks_refresh(struct mcl_uffd *u);
+/* How many threads there are. Before the first refresh. */
+unsigned int mcl_uffd_tasks_count(struct mcl_uffd *u);
 /* First page at or after @start, before @end, that must not be taken, or @end; *@until is where that part ends. */
 uint64_t mcl_uffd_tasks_next(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t *until);
+/* Map such a page in place. Pages or -errno. After a refresh. */
+long mcl_uffd_tasks_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t page);
+/* See to threads that ended whose control block is mapped in place. */
+void mcl_uffd_tasks_ended(struct mcl_uffd *u);
+/* The same, once, after everything has come home; then no end matters any more. */
+void mcl_uffd_tasks_forget(struct mcl_uffd *u);
+/*
+ * Whether a thread waits for a shared futex in [start, end) other than @except. It is queued under the identity of the
+ * page, which mapping in place would change. The pages must be away, so that no thread can start to wait now.
+ */
+bool mcl_uffd_tasks_futex(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t except);
+/*
+ * Pages at [to, to + size), mapped from the memfd at @from, have just ceased to be: make threads that wait for futexes in
+ * them look again, so that they wait under the new identity.
+ */
+void mcl_uffd_tasks_wake(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
 
 /* mirror_uffd_move.c */
 int mcl_uffd_staging_init(struct mcl_uffd *u, struct mcl_reason *why);
@@ -214,8 +257,11 @@ void mcl_uffd_punch(struct mcl_uffd *u, uint64_t start, uint64_t end);
 int mcl_uffd_fill(struct mcl_uffd *u, uint64_t start, uint64_t end);
 
 /* mirror_uffd_promote.c */
-/* Map [start, end), all PAGE_VRAM, within one block and VMA_ANON @vma, over the host's memory. Pages or -errno. */
-long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end);
+/*
+ * Map [start, end), all PAGE_VRAM, within one block and VMA_ANON @vma, over the host's memory. Pages or -errno; -EMFILE:
+ * some thread waits for a futex there, other than @futex, so it has to stay as it is.
+ */
+long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t futex);
 /* Make host pages at [to, ...) anonymous again that are mapped from [from, from + size) of the memfd. */
 void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
 /* Largest number of bytes that should be promoted at once, given how many mappings there are; 0: none. */
@@ -224,8 +270,31 @@ uint64_t mcl_uffd_promote_unit(struct mcl_uffd *u);
 /* mirror_uffd_special.c: memory that is neither pageable nor shared already. */
 long mcl_uffd_map_special(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t address,
 			  enum mcl_access access);
+/* Drop all snapshots and twins: a kernel starts. */
+void mcl_uffd_drop_snapshots(struct mcl_uffd *u);
 /* The host stored to a PAGE_COPY page, or the engine's copy must go for another reason. */
 void mcl_uffd_drop_copy(struct mcl_uffd *u, uint64_t page);
+
+/* mirror_uffd_file.c */
+/* Have the engine map the same file as VMA_FILE_SHARED @vma. Pages or -errno. */
+long mcl_uffd_file_map(struct mcl_uffd *u, const struct mcl_vma *vma);
+/* Undo that for mappings that the host does not have like that any more. */
+void mcl_uffd_files_refresh(struct mcl_uffd *u);
+/* There are so many more PAGE_SNAPSHOT pages. */
+void mcl_uffd_note_snapshots(struct mcl_uffd *u, uint64_t pages);
+
+/* mirror_uffd_twin.c */
+/* Let the device store to the PAGE_SNAPSHOT pages of [start, end). Pages or -errno. */
+long mcl_uffd_twin(struct mcl_uffd *u, uint64_t start, uint64_t end);
+/* Write back what the device has stored. */
+void mcl_uffd_twins_flush(struct mcl_uffd *u);
+/* The pages of [start, end) are gone. */
+void mcl_uffd_twins_forget(struct mcl_uffd *u, uint64_t start, uint64_t end);
+/* Write back what the device has stored, and forget the copies. */
+void mcl_uffd_twins_drop(struct mcl_uffd *u);
+
+/* mirror_uffd_data.c: make .data pageable, if this is the only thread. In create(). */
+void mcl_uffd_replace_data(struct mcl_uffd *u);
 
 /* mirror_uffd_event.c */
 /* Read what the host's userfaultfd has to say into the queue. */

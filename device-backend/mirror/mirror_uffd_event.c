@@ -14,8 +14,8 @@
 #include "mirror/uffd_sys.h"
 
 #define READ_BATCH 32
-/* Watched memory that the host touches for the first time: so many bytes are made at once. */
-#define FRESH_CHUNK 65536ull
+/* Watched memory that the host touches for the first time: so many bytes are made at once, more if it goes on. */
+#define FRESH_FIRST 65536ull
 
 void mcl_uffd_drain(struct mcl_uffd *u)
 {
@@ -167,7 +167,6 @@ static void remapped(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t si
 		for (; b && b->used && at < stop;) {
 			uint64_t run = mcl_uffd_run(b, at, stop), new = mcl_uffd_translate(u, to + (at - from));
 			enum mcl_page_state state = mcl_uffd_state(u, at);
-			struct mcl_uffd_block *target;
 
 			mcl_uffd_set(b, at, run, PAGE_HOST);
 			if (state == PAGE_VRAM) {
@@ -177,10 +176,6 @@ static void remapped(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t si
 			} else if (state != PAGE_HOST) {
 				mcl_uffd_punch(u, at, run);
 			}
-			/* Watched memory has moved there; note it, so that it is let go some day. */
-			target = new ? mcl_uffd_block(u, new) : NULL;
-			if (target)
-				target->registered = true;
 			at = run;
 		}
 		at = stop;
@@ -220,8 +215,8 @@ static bool handle_change(struct mcl_uffd *u, const struct uffd_msg *m, struct m
 static bool give_fresh(struct mcl_uffd *u, uint64_t page)
 {
 	struct mcl_uffd_block *b = mcl_uffd_find(u, page);
-	uint64_t end = mcl_min64((page & ~(FRESH_CHUNK - 1)) + FRESH_CHUNK, mcl_block_down(page) + MCL_BLOCK_SIZE);
-	uint64_t done;
+	uint64_t size = page == u->fresh_end ? mcl_min64(2 * u->fresh_size, MCL_BLOCK_SIZE) : FRESH_FIRST;
+	uint64_t end = (page & ~(size - 1)) + size, done;
 	int err;
 
 	if (b)
@@ -234,6 +229,8 @@ static bool give_fresh(struct mcl_uffd *u, uint64_t page)
 		done = mcl_uffd_copy(u->host_fd, page, (uint64_t)u->zeros, PAGE_SIZE, 0, &err);
 	if (!done && err == -EAGAIN)
 		return false;
+	u->fresh_end = page + done;
+	u->fresh_size = size;
 	if (!done && err == -ENOMEM)
 		mcl_raw_sleep_us(1000);
 	/* Whatever it was, the host thread tries again. */
@@ -263,6 +260,7 @@ static int handle_fault(struct mcl_uffd *u, const struct uffd_msg *m, struct mcl
 		return 0;
 	case PAGE_HOST:
 	case PAGE_SNAPSHOT:
+	case PAGE_TWIN:
 		break;
 	}
 	if (m->arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP) {
@@ -310,6 +308,7 @@ unsigned int mcl_uffd_host_events(struct mcl_uffd *u, struct mcl_mirror_event *e
 	uint64_t again;
 
 	mcl_raw(SYS_read, (uint64_t)u->again_fd, (uint64_t)&again, sizeof(again), 0, 0, 0);
+	mcl_uffd_tasks_ended(u);
 	mcl_uffd_drain(u);
 	/* Changes first, in their order. Handling one may read more, at the end of the queue. */
 	for (unsigned int i = 0; i < u->queue.count && count < max;) {

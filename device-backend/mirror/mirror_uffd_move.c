@@ -29,7 +29,7 @@
 int mcl_uffd_staging_init(struct mcl_uffd *u, struct mcl_reason *why)
 {
 	u->bounce = mcl_private_alloc(&u->memory, MCL_BLOCK_SIZE, MCL_BLOCK_SIZE);
-	u->zeros = mcl_private_alloc(&u->memory, 65536, 4096);
+	u->zeros = mcl_private_alloc(&u->memory, MCL_BLOCK_SIZE, 4096);
 	if (!u->bounce || !u->zeros)
 		return mcl_reason(why, -ENOMEM, "out of memory for the pager's buffers");
 	/* Faults by buffers of system calls would wait for this thread; in this one they are errors instead. */
@@ -61,7 +61,7 @@ static uint64_t staging_area(struct mcl_uffd *u, int kind)
 		goto err_unmap;
 	if (mcl_uffd_register(u->staging_fd, at, MCL_BLOCK_SIZE, UFFDIO_REGISTER_MODE_MISSING))
 		goto err_unmap;
-	u->keep_out[u->keep_out_count++] = (struct mcl_span){ reserve, reserve + 2 * MCL_BLOCK_SIZE };
+	u->keep_out[u->keep_out_count++] = (struct mcl_span){ reserve, reserve + 2 * MCL_BLOCK_SIZE, false };
 	u->staging[kind] = at;
 	return at;
 
@@ -376,7 +376,7 @@ static long take_run(struct mcl_uffd *u, struct mcl_uffd_block *b, const struct 
 		mcl_raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 	}
 	if (watched || mcl_uffd_disturbed(u, start, moved)) {
-		mcl_uffd_watch(u, b, vma, start, moved);
+		mcl_uffd_watch(u, vma);
 		put_back(u, stage, start, moved);
 		*err = -EAGAIN;
 		goto out;
@@ -406,14 +406,14 @@ long mcl_uffd_take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start
 	if (!b)
 		return -ENOMEM;
 	mcl_uffd_tasks_refresh(u);
-	err = mcl_uffd_watch(u, b, vma, start, end);
+	err = mcl_uffd_watch(u, vma);
 	if (err) {
 		mcl_uffd_release(u, b);
 		return err;
 	}
 	/* Copies from when this memory was read-only; checking below would undo their protection. */
 	for (uint64_t at = start; at < end; at += PAGE_SIZE)
-		if (mcl_uffd_state(u, at) == PAGE_COPY || mcl_uffd_state(u, at) == PAGE_SNAPSHOT)
+		if (mcl_uffd_state(u, at) == PAGE_COPY)
 			mcl_uffd_drop_copy(u, at);
 	err = mcl_uffd_watched(u, start, end);
 	if (err)

@@ -44,12 +44,14 @@ static bool still_mapped(struct mcl_uffd *u, uint64_t start, uint64_t end)
 	return true;
 }
 
-long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end)
+long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t futex)
 {
 	struct mcl_uffd_block *b = mcl_uffd_find(u, start);
 	int prot = PROT_READ | (vma->writable ? PROT_WRITE : 0) | (vma->executable ? PROT_EXEC : 0);
 	long at;
 
+	if (mcl_uffd_tasks_futex(u, start, end, futex))
+		return -EMFILE;
 	if (mcl_uffd_watched(u, start, end))
 		return -EAGAIN;
 	at = mcl_uffd_proxy_call(u, SYS_mmap, start, end - start, (uint64_t)prot,
@@ -106,5 +108,6 @@ void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t si
 		mcl_uffd_punch(u, from, from + size);
 		return;
 	}
+	mcl_uffd_tasks_wake(u, from, to, size);
 	mcl_uffd_deliver(u, from, to, size);
 }

@@ -5,8 +5,8 @@
  * Read-only anonymous memory: its page is write-protected through the userfaultfd, which outlives mprotect(); the host's
  * first store drops the copy.
  *
- * Private mappings of files and pages with thread control blocks: nothing can watch them, so the copy is dropped when
- * the next kernel starts.
+ * Private mappings of files, pages that I/O has pinned: nothing can watch them, so the copy is dropped when the next kernel
+ * starts (control->refresh).
  */
 #include <sys/mman.h>
 
@@ -62,7 +62,7 @@ static long copy_pages(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t s
 	if (mcl_uffd_changing(u))
 		return -EAGAIN;
 	if (watch) {
-		err = mcl_uffd_watch(u, b, vma, start, end);
+		err = mcl_uffd_watch(u, vma);
 		if (err)
 			return err;
 	}
@@ -79,8 +79,33 @@ static long copy_pages(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t s
 		return -EAGAIN;
 	done = copy_in(u, start, end, &err);
 	mcl_uffd_set(b, start, start + done, state);
+	if (!watch)
+		mcl_uffd_note_snapshots(u, done >> PAGE_SHIFT);
 	mcl_uffd_release(u, b);
 	return done ? (long)(done >> PAGE_SHIFT) : err == -EFAULT ? -EFAULT : err;
+}
+
+void mcl_uffd_drop_snapshots(struct mcl_uffd *u)
+{
+	struct mcl_uffd_block *next;
+
+	if (!u->snapshot_pages)
+		return;
+	mcl_uffd_twins_drop(u);
+	for (struct mcl_uffd_block *b = u->blocks; b; b = next) {
+		uint64_t end = b->base + MCL_BLOCK_SIZE;
+
+		next = b->next;
+		for (uint64_t at = b->base, run; b->used && at < end; at = run) {
+			run = mcl_uffd_run(b, at, end);
+			if (mcl_uffd_state(u, at) != PAGE_SNAPSHOT)
+				continue;
+			mcl_uffd_punch(u, at, run);
+			mcl_uffd_set(b, at, run, PAGE_HOST);
+		}
+		mcl_uffd_release(u, b);
+	}
+	u->snapshot_pages = 0;
 }
 
 /* The part of [start, end) around @address whose pages are all PAGE_HOST. */
@@ -96,19 +121,36 @@ static void shrink(struct mcl_uffd *u, uint64_t *start, uint64_t *end, uint64_t 
 	*end = e;
 }
 
+/* Copies of pages that cannot be watched, for the device to store to if @access says so. */
+static long copy_unwatched(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end,
+			   uint64_t address, enum mcl_access access)
+{
+	long pages = 0;
+
+	if (mcl_uffd_state(u, address) == PAGE_HOST) {
+		shrink(u, &start, &end, address);
+		pages = copy_pages(u, vma, start, end, address);
+		if (pages < 0 || access != MCL_ACCESS_WRITE)
+			return pages;
+	}
+	return access == MCL_ACCESS_WRITE ? mcl_uffd_twin(u, start, end) : pages;
+}
+
 long mcl_uffd_map_special(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t address,
 			  enum mcl_access access)
 {
-	if (access == MCL_ACCESS_WRITE)
-		return vma->writable ? -EOPNOTSUPP : -EFAULT;
 	switch (vma->kind) {
+	case VMA_FILE_SHARED:
+		return mcl_uffd_file_map(u, vma);
 	case VMA_ANON_READ:
-	case VMA_FILE_READ:
-	case VMA_FILE_WRITE:
 		shrink(u, &start, &end, address);
 		return copy_pages(u, vma, start, end, address);
-	case VMA_ANON: /* a page that must not be taken */
-		return copy_pages(u, vma, address, address + PAGE_SIZE, address);
+	case VMA_FILE_READ:
+	case VMA_FILE_WRITE:
+	case VMA_SYSTEM:
+		return copy_unwatched(u, vma, start, end, address, access);
+	case VMA_ANON: /* a page that cannot be taken */
+		return copy_unwatched(u, vma, address, address + PAGE_SIZE, address, access);
 	default:
 		return -EOPNOTSUPP;
 	}

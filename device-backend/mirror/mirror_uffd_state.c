@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Where every page is: one byte for each page, in blocks of 2 MiB. A block that is not there is all
- * PAGE_HOST and unwatched.
+ * Where every page is: one byte for each page, in blocks of 2 MiB. A block that is not there is all PAGE_HOST.
  */
 #include <string.h>
 
@@ -45,7 +44,7 @@ struct mcl_uffd_block *mcl_uffd_block(struct mcl_uffd *u, uint64_t address)
 
 void mcl_uffd_release(struct mcl_uffd *u, struct mcl_uffd_block *b)
 {
-	if (b->used || b->registered)
+	if (b->used)
 		return;
 	if (b->next)
 		b->next->prev = b->prev;
@@ -112,6 +111,8 @@ void mcl_uffd_purge(struct mcl_uffd *u, uint64_t start, uint64_t end, bool mappe
 			uint64_t run = mcl_uffd_run(b, at, stop);
 
 			if (b->page[index_of(at)] != PAGE_HOST) {
+				if (b->page[index_of(at)] == PAGE_TWIN)
+					mcl_uffd_twins_forget(u, at, run);
 				mcl_uffd_punch(u, at, run);
 				if (!mapped || b->page[index_of(at)] != PAGE_PROMOTED)
 					mcl_uffd_set(b, at, run, PAGE_HOST);

@@ -1,15 +1,26 @@
 // SPDX-License-Identifier: MIT
 /*
- * Thread control blocks. When a thread ends, the kernel clears its id in user memory and walks its list of robust
- * futexes; a fault there cannot wait for anybody, so it fails and whoever joins the thread waits for ever. Nor may the
- * page be promoted: who waits for the id to change is queued under the page's old identity. So these pages are never taken.
+ * Pages with thread control blocks. When a thread ends, the kernel clears its id there and wakes who waits for that, and walks
+ * the thread's list of robust futexes; a fault there cannot wait for anybody, so it fails, and whoever joins the thread
+ * waits for ever. So these pages are never left in VRAM. In glibc the list head and the id are neighbours in struct
+ * pthread; get_robust_list() says where for every thread.
  *
- * In glibc the list head and the id are neighbours in struct pthread; get_robust_list() says where for every thread.
+ * If the device wants such a page (it also holds the first frames of the thread's function) it is mapped in place. Then two
+ * things must be made up for when the thread ends, which a pidfd of the thread tells: the id that could not be
+ * cleared if the thread ended while its page was on its way, and waiters that went to sleep before the page changed its
+ * identity, whom the kernel's wake-up misses.
  */
-#include <stdint.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
 
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
+
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
 
 /* Around the list head: enough for the thread id too. */
 #define MARGIN 64ull
@@ -31,20 +42,8 @@ static int32_t parse_tid(const char *name)
 	return *name ? 0 : tid;
 }
 
-static void add(struct mcl_uffd *u, int32_t tid)
-{
-	uint64_t head = 0, size = 0;
-
-	if (u->task_count >= TASKS_MAX)
-		mcl_uffd_fatal("too many threads for the userfaultfd mirror", TASKS_MAX, 0);
-	if (mcl_raw(SYS_get_robust_list, (uint64_t)tid, (uint64_t)&head, (uint64_t)&size, 0, 0, 0) || !head)
-		return;
-	u->tasks[u->task_count].start = mcl_page_down(head - MARGIN);
-	u->tasks[u->task_count].end = mcl_page_down(head + MARGIN + PAGE_SIZE - 1);
-	u->task_count++;
-}
-
-void mcl_uffd_tasks_refresh(struct mcl_uffd *u)
+/* Call @fn for each thread of this process. */
+static void each_task(struct mcl_uffd *u, void (*fn)(struct mcl_uffd *u, int32_t tid))
 {
 	long n;
 
@@ -53,14 +52,46 @@ void mcl_uffd_tasks_refresh(struct mcl_uffd *u)
 	while ((n = mcl_raw(SYS_getdents64, (uint64_t)u->task_dir, (uint64_t)u->scratch, sizeof(u->scratch), 0, 0, 0)) >
 	       0) {
 		for (long at = 0; at < n;) {
-			struct linux_dirent64 *d = (struct linux_dirent64 *)(u->scratch + at);
+			const struct linux_dirent64 *d = (const struct linux_dirent64 *)(u->scratch + at);
 			int32_t tid = parse_tid(d->d_name);
 
 			if (tid)
-				add(u, tid);
+				fn(u, tid);
 			at += d->d_reclen;
 		}
 	}
+}
+
+static void add(struct mcl_uffd *u, int32_t tid)
+{
+	uint64_t head = 0, size = 0;
+
+	if (u->task_count >= TASKS_MAX)
+		mcl_uffd_fatal("too many threads for the userfaultfd mirror", TASKS_MAX, 0);
+	/* Threads that were not made by the C library may have none. */
+	mcl_raw(SYS_get_robust_list, (uint64_t)tid, (uint64_t)&head, (uint64_t)&size, 0, 0, 0);
+	u->tasks[u->task_count].tid = tid;
+	u->tasks[u->task_count].head = head;
+	u->tasks[u->task_count].start = head ? mcl_page_down(head - MARGIN) : 0;
+	u->tasks[u->task_count].end = head ? mcl_page_down(head + MARGIN + PAGE_SIZE - 1) : 0;
+	u->task_count++;
+}
+
+void mcl_uffd_tasks_refresh(struct mcl_uffd *u)
+{
+	each_task(u, add);
+}
+
+static void count(struct mcl_uffd *u, int32_t tid)
+{
+	(void)tid;
+	u->task_count++;
+}
+
+unsigned int mcl_uffd_tasks_count(struct mcl_uffd *u)
+{
+	each_task(u, count);
+	return u->task_count;
 }
 
 uint64_t mcl_uffd_tasks_next(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t *until)
@@ -71,10 +102,224 @@ uint64_t mcl_uffd_tasks_next(struct mcl_uffd *u, uint64_t start, uint64_t end, u
 	for (unsigned int i = 0; i < u->task_count; i++) {
 		uint64_t s = mcl_max64(u->tasks[i].start, start);
 
+		if (u->task_exempt && u->tasks[i].start == u->task_exempt)
+			continue;
 		if (s < first && u->tasks[i].end > start) {
 			first = s;
 			*until = mcl_min64(u->tasks[i].end, end);
 		}
 	}
 	return first;
+}
+
+/* ---- mapped in place ---- */
+
+/* glibc's struct pthread: the thread id lies 16 bytes before the list head. Checked against the id itself. */
+#define TID_BEFORE_HEAD 16
+
+static bool read_page_word(struct mcl_uffd *u, uint64_t address, int32_t *out)
+{
+	return mcl_raw(SYS_pread64, (uint64_t)u->memfd, (uint64_t)out, sizeof(*out), address, 0, 0) == sizeof(*out);
+}
+
+long mcl_uffd_tasks_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t page)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+	struct mcl_uffd_exit *slot = NULL;
+	unsigned int i = 0;
+	int32_t word = 0;
+	uint64_t tid_at;
+	long n;
+
+	while (i < u->task_count && (u->tasks[i].start > page || u->tasks[i].end <= page))
+		i++;
+	for (unsigned int k = 0; k < EXITS_MAX && !slot; k++)
+		if (u->exits[k].pidfd <= 0)
+			slot = &u->exits[k];
+	if (i == u->task_count || !slot)
+		return -EOPNOTSUPP;
+	tid_at = u->tasks[i].head - TID_BEFORE_HEAD;
+	if (mcl_page_down(tid_at) != page)
+		return -EOPNOTSUPP;
+	n = mcl_raw(SYS_pidfd_open, (uint64_t)u->tasks[i].tid, PIDFD_THREAD, 0, 0, 0, 0);
+	if (n < 0)
+		return n == -ESRCH ? -EAGAIN : -EOPNOTSUPP;
+	*slot = (struct mcl_uffd_exit){ .pidfd = (int)n, .tid = u->tasks[i].tid, .tid_at = tid_at };
+	mcl_raw(SYS_epoll_ctl, (uint64_t)u->epoll_fd, EPOLL_CTL_ADD, (uint64_t)n, (uint64_t)&event, 0, 0);
+	/* From here on the thread's end is noticed. */
+	u->task_exempt = page;
+	n = mcl_uffd_take(u, vma, page, page + PAGE_SIZE, page);
+	u->task_exempt = 0;
+	if (n <= 0)
+		goto err_close;
+	if (!read_page_word(u, tid_at, &word) || (word != slot->tid && word)) {
+		n = -EOPNOTSUPP;
+		goto err_home;
+	}
+	n = mcl_uffd_promote(u, vma, page, page + PAGE_SIZE, tid_at);
+	if (n < 0)
+		goto err_home;
+	return n;
+
+err_home:
+	mcl_uffd_bring(u, page, page + PAGE_SIZE);
+	/* Should it have ended just now, that is noticed and made up for as well. */
+	return n;
+err_close:
+	mcl_raw(SYS_close, (uint64_t)slot->pidfd, 0, 0, 0, 0, 0);
+	slot->pidfd = 0;
+	return n ? n : -EOPNOTSUPP;
+}
+
+/* Wake who waits for the shared futex at @address of the memfd, wherever it is mapped. */
+static void wake_alias(struct mcl_uffd *u, uint64_t address)
+{
+	uint64_t at = (uint64_t)mcl_raw(SYS_mmap, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, (uint64_t)u->memfd,
+					mcl_page_down(address));
+
+	if (at > USER_END)
+		return;
+	mcl_raw(SYS_futex, at + (address & (PAGE_SIZE - 1)), FUTEX_WAKE, INT32_MAX, 0, 0, 0);
+	mcl_raw(SYS_munmap, at, PAGE_SIZE, 0, 0, 0, 0);
+}
+
+static void thread_ended(struct mcl_uffd *u, struct mcl_uffd_exit *e)
+{
+	const uint64_t page = mcl_page_down(e->tid_at), pid = (uint64_t)mcl_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	struct mcl_uffd_block *b = mcl_uffd_find(u, page);
+	int32_t word = 0, zero = 0;
+	struct iovec local = { &word, sizeof(word) }, remote = { (void *)e->tid_at, sizeof(word) };
+
+	mcl_raw(SYS_close, (uint64_t)e->pidfd, 0, 0, 0, 0, 0);
+	e->pidfd = 0;
+	if (mcl_uffd_state(u, page) == PAGE_PROMOTED) {
+		mcl_uffd_set(b, page, page + PAGE_SIZE, PAGE_HOST);
+		mcl_uffd_demote(u, page, page, PAGE_SIZE);
+		mcl_uffd_wake(u->host_fd, page, PAGE_SIZE);
+	}
+	/* It may be unmapped by now, or belong to another thread. */
+	if (mcl_uffd_proxy_call(u, SYS_process_vm_readv, pid, (uint64_t)&local, 1, (uint64_t)&remote, 1, 0) ==
+		    sizeof(word) &&
+	    word == e->tid) {
+		local.iov_base = &zero;
+		mcl_uffd_proxy_call(u, SYS_process_vm_writev, pid, (uint64_t)&local, 1, (uint64_t)&remote, 1, 0);
+	}
+	mcl_uffd_proxy_call(u, SYS_futex, e->tid_at, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
+}
+
+static bool has_ended(const struct mcl_uffd_exit *e)
+{
+	struct pollfd fd = { .fd = e->pidfd, .events = POLLIN };
+
+	return mcl_raw(SYS_poll, (uint64_t)&fd, 1, 0, 0, 0, 0) > 0;
+}
+
+void mcl_uffd_tasks_ended(struct mcl_uffd *u)
+{
+	for (unsigned int i = 0; i < EXITS_MAX; i++)
+		if (u->exits[i].pidfd > 0 && has_ended(&u->exits[i]))
+			thread_ended(u, &u->exits[i]);
+}
+
+void mcl_uffd_tasks_forget(struct mcl_uffd *u)
+{
+	mcl_uffd_tasks_ended(u);
+	for (unsigned int i = 0; i < EXITS_MAX; i++) {
+		if (u->exits[i].pidfd > 0)
+			mcl_raw(SYS_close, (uint64_t)u->exits[i].pidfd, 0, 0, 0, 0, 0);
+		u->exits[i].pidfd = 0;
+	}
+}
+
+/* ---- futexes ---- */
+
+static uint64_t parse_hex(const char **at)
+{
+	uint64_t value = 0;
+	const char *c = *at;
+
+	while (*c == ' ')
+		c++;
+	if (c[0] == '0' && c[1] == 'x')
+		c += 2;
+	for (;; c++) {
+		if (*c >= '0' && *c <= '9')
+			value = value << 4 | (uint64_t)(*c - '0');
+		else if (*c >= 'a' && *c <= 'f')
+			value = value << 4 | (uint64_t)(*c - 'a' + 10);
+		else
+			break;
+	}
+	*at = c;
+	return value;
+}
+
+static uint64_t parse_decimal(const char **at)
+{
+	uint64_t value = 0;
+
+	for (; **at >= '0' && **at <= '9'; (*at)++)
+		value = value * 10 + (uint64_t)(**at - '0');
+	return value;
+}
+
+/* "<tid>/syscall" */
+static void syscall_path(char *path, int32_t tid)
+{
+	static const char tail[] = "/syscall";
+	char digits[12];
+	int n = 0, k = 0;
+
+	for (; tid; tid /= 10)
+		digits[n++] = (char)('0' + tid % 10);
+	while (n)
+		path[k++] = digits[--n];
+	for (unsigned int i = 0; i < sizeof(tail); i++)
+		path[k++] = tail[i];
+}
+
+/* The shared futex that thread @tid waits for, or 0. */
+static uint64_t waits_for(struct mcl_uffd *u, int32_t tid)
+{
+	char path[32], text[256];
+	const char *at = text;
+	uint64_t nr, address, op;
+	long fd, n;
+
+	syscall_path(path, tid);
+	fd = mcl_raw(SYS_openat, (uint64_t)u->task_dir, (uint64_t)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	if (fd < 0)
+		return 0;
+	n = mcl_raw(SYS_read, (uint64_t)fd, (uint64_t)text, sizeof(text) - 1, 0, 0, 0);
+	mcl_raw(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+	if (n <= 0)
+		return 0;
+	text[n] = 0;
+	nr = parse_decimal(&at); /* "running" reads as 0 */
+	address = parse_hex(&at);
+	op = parse_hex(&at);
+	return nr == SYS_futex && !(op & FUTEX_PRIVATE_FLAG) ? address : 0;
+}
+
+bool mcl_uffd_tasks_futex(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t except)
+{
+	mcl_uffd_tasks_refresh(u);
+	for (unsigned int i = 0; i < u->task_count; i++) {
+		uint64_t address = waits_for(u, u->tasks[i].tid);
+
+		if (address >= start && address < end && address != except)
+			return true;
+	}
+	return false;
+}
+
+void mcl_uffd_tasks_wake(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)
+{
+	mcl_uffd_tasks_refresh(u);
+	for (unsigned int i = 0; i < u->task_count; i++) {
+		uint64_t address = waits_for(u, u->tasks[i].tid);
+
+		if (address >= to && address < to + size)
+			wake_alias(u, address - to + from);
+	}
 }

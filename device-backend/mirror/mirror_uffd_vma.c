@@ -26,9 +26,6 @@ static enum mcl_vma_kind anonymous_kind(const struct mcl_vma *v, const char *nam
 
 static enum mcl_vma_kind kind_of(struct mcl_uffd *u, const struct mcl_vma *v, const char *name)
 {
-	for (unsigned int i = 0; i < u->keep_out_count; i++)
-		if (v->start < u->keep_out[i].end && v->end > u->keep_out[i].start)
-			return VMA_OWN;
 	if (!v->inode && !v->dev_major && !v->dev_minor)
 		return v->shared ? VMA_OTHER : anonymous_kind(v, name);
 	if (v->shared && v->inode == u->memfd_inode && v->dev_major == u->memfd_major && v->dev_minor == u->memfd_minor)
@@ -40,6 +37,28 @@ static enum mcl_vma_kind kind_of(struct mcl_uffd *u, const struct mcl_vma *v, co
 	if (v->shared)
 		return VMA_FILE_SHARED;
 	return v->writable ? VMA_FILE_WRITE : VMA_FILE_READ;
+}
+
+/* A mapping may be merged from memory that is kept out and memory that is not: give the part around @address. */
+static void clip(struct mcl_uffd *u, uint64_t address, struct mcl_vma *v)
+{
+	for (unsigned int i = 0; i < u->keep_out_count; i++) {
+		const struct mcl_span *k = &u->keep_out[i];
+		uint64_t start = v->start;
+
+		if (v->start >= k->end || v->end <= k->start)
+			continue;
+		if (address < k->start) {
+			v->end = k->start;
+			continue;
+		}
+		v->start = mcl_max64(v->start, address >= k->end ? k->end : k->start);
+		v->offset += v->inode ? v->start - start : 0;
+		if (address < k->end) {
+			v->end = mcl_min64(v->end, k->end);
+			v->kind = k->copy && v->readable ? VMA_SYSTEM : VMA_OWN;
+		}
+	}
 }
 
 void mcl_uffd_vma(struct mcl_uffd *u, uint64_t address, struct mcl_vma *out)
@@ -80,8 +99,8 @@ void mcl_uffd_vma(struct mcl_uffd *u, uint64_t address, struct mcl_vma *out)
 	out->dev_major = q.dev_major;
 	out->dev_minor = q.dev_minor;
 	out->inode = q.inode;
-	out->stack = !strcmp(name, "[stack]");
 	out->kind = kind_of(u, out, path ? "/" : name);
+	clip(u, address, out);
 }
 
 uint64_t mcl_uffd_count_maps(struct mcl_uffd *u)

@@ -82,6 +82,31 @@ void mcl_pager_account(struct mcl_pager *p, uint64_t start, uint64_t end, bool t
 		atomic_store_explicit(&p->vram_peak_pages, now, memory_order_relaxed);
 }
 
+static void forget_block(struct mcl_pager_block *b, uint64_t start, uint64_t end)
+{
+	for (uint64_t unit = 0; unit < BLOCK_UNITS; unit++) {
+		if (b->base + unit * UNIT_SIZE >= end || b->base + (unit + 1) * UNIT_SIZE <= start)
+			continue;
+		b->bounces[unit] = 0;
+		b->moved_ns[unit] = b->home_ns[unit] = 0;
+	}
+}
+
+void mcl_pager_forget(struct mcl_pager *p, uint64_t start, uint64_t end)
+{
+	if (end - start > 256 * MCL_BLOCK_SIZE) {
+		for (struct mcl_pager_block *b = p->blocks; b; b = b->next)
+			forget_block(b, start, end);
+		return;
+	}
+	for (uint64_t base = start & ~(MCL_BLOCK_SIZE - 1); base < end; base += MCL_BLOCK_SIZE) {
+		struct mcl_pager_block *b = mcl_pager_block(p, base, false);
+
+		if (b)
+			forget_block(b, start, end);
+	}
+}
+
 void mcl_pager_make_room(struct mcl_pager *p, uint64_t bytes)
 {
 	while (p->oldest &&

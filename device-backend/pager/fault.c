@@ -290,6 +290,7 @@ static void handle(struct mcl_pager *p, const struct mcl_mirror_event *e, uint32
 			mcl_pager_account(p, e->start, e->start + e->size, false);
 		break;
 	case MCL_MEV_UNMAP:
+		mcl_pager_forget(p, e->start, e->start + e->size);
 		mcl_pager_account(p, e->start, e->start + e->size, false);
 		break;
 	}

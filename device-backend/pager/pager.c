@@ -162,3 +162,8 @@ void mcl_pager_migrate(struct mcl_pager *p, const void *ptr, size_t size, bool t
 	if (size)
 		mcl_pager_ask(p, to_host ? REQUEST_TO_HOST : REQUEST_TO_DEVICE, (uint64_t)ptr, size);
 }
+
+void mcl_pager_sync(struct mcl_pager *p, bool ended)
+{
+	mcl_pager_ask(p, ended ? REQUEST_FLUSH : REQUEST_REFRESH, 0, 0);
+}

@@ -56,4 +56,10 @@ void mcl_pager_counters(const struct mcl_pager *p, struct mcl_counters *out);
  */
 void mcl_pager_migrate(struct mcl_pager *p, const void *ptr, size_t size, bool to_host);
 
+/*
+ * The engine asks (MCL_CALL_REFRESH, MCL_CALL_FLUSH). @ended: a kernel has ended, write back what it stored to copies of host
+ * memory; else a kernel is about to start, drop copies that may be old. Threads as mcl_pager_migrate().
+ */
+void mcl_pager_sync(struct mcl_pager *p, bool ended);
+
 #endif

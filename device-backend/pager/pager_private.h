@@ -41,6 +41,8 @@ enum mcl_request_kind {
 	REQUEST_NONE,
 	REQUEST_TO_DEVICE,
 	REQUEST_TO_HOST,
+	REQUEST_REFRESH,
+	REQUEST_FLUSH,
 	REQUEST_FREEZE, /* everything home, and nothing moves until THAW */
 	REQUEST_THAW,
 };
@@ -93,6 +95,8 @@ struct mcl_pager_block *mcl_pager_block(struct mcl_pager *p, uint64_t address, b
 /* Ask the mirror what [start, end) holds now and correct the books. @touched: a device fault was the reason. */
 void mcl_pager_account(struct mcl_pager *p, uint64_t start, uint64_t end, bool touched);
 void mcl_pager_account_all(struct mcl_pager *p);
+/* What was in [start, end) is gone: what comes there next has a history of its own. */
+void mcl_pager_forget(struct mcl_pager *p, uint64_t start, uint64_t end);
 /* Evict the blocks that were not faulted for longest until @bytes more fit. */
 void mcl_pager_make_room(struct mcl_pager *p, uint64_t bytes);
 

@@ -59,6 +59,12 @@ void mcl_pager_serve_requests(struct mcl_pager *p)
 			if (!p->frozen || r->kind == REQUEST_TO_HOST)
 				mcl_pager_move(p, r->start, r->size, r->kind == REQUEST_TO_HOST);
 			break;
+		case REQUEST_REFRESH:
+			p->ops->refresh(p->m);
+			break;
+		case REQUEST_FLUSH:
+			p->ops->flush(p->m);
+			break;
 		case REQUEST_FREEZE:
 			p->frozen++;
 			p->ops->home(p->m);

@@ -31,3 +31,9 @@ void mcl_pager_migrate(struct mcl_pager *p, const void *ptr, size_t size, bool t
 	(void)size;
 	(void)to_host;
 }
+
+void mcl_pager_sync(struct mcl_pager *p, bool ended)
+{
+	(void)p;
+	(void)ended;
+}

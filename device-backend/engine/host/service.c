@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "engine/host/backend_private.h"
+#include "pager/pager.h"
 
 /* All of it, whatever kind of descriptor it is. Returns bytes written, or -errno if none could be. */
 static int64_t write_all(int fd, const char *data, size_t size)
@@ -90,6 +91,13 @@ static void serve(struct mcl_backend *b, struct mcl_cu *cu)
 		break;
 	case MCL_CALL_FAULT:
 		mcl_fault_report(b, &cu->fault);
+		break;
+	case MCL_CALL_REFRESH:
+	case MCL_CALL_FLUSH:
+		pthread_rwlock_rdlock(&b->pager_lock);
+		if (b->pager)
+			mcl_pager_sync(b->pager, call->op == MCL_CALL_FLUSH);
+		pthread_rwlock_unlock(&b->pager_lock);
 		break;
 	default:
 		call->result = -ENOSYS;
