@@ -28,6 +28,20 @@
 #define FOREVER INT64_MAX
 #define LAUNCH_STACK (128 << 10)
 
+/*
+ * The thread sanitizer takes clone() for fork(), whatever its flags, and then finds its own state used twice. It does
+ * not know the function by its other name.
+ */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define __SANITIZE_THREAD__ 1
+#endif
+#endif
+#ifdef __SANITIZE_THREAD__
+int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
+#define clone __clone
+#endif
+
 struct child {
 	pid_t pid;
 	int pidfd; /* -1: the kernel has none */
@@ -108,8 +122,9 @@ static int launch(void *arg)
 }
 
 /*
- * Have the child started by a process between, which ends at once and sends no SIGCHLD: so the application's own wait() never meets
- * a child that it did not make. Signals are blocked, for the one between must run none of the application's handlers.
+ * Have the child started by a process between, which ends at once and sends no SIGCHLD: so the application's own
+ * wait() never meets a child that it did not make. Signals are blocked, for the one between must run none of the
+ * application's handlers.
  */
 static int launch_orphan(struct launch *l)
 {
@@ -256,7 +271,10 @@ static bool serve(struct child *c, int64_t deadline)
 	}
 }
 
-/* The child has been given to another parent, unless this process is the one that adopts orphans: then it is ours to reap. */
+/*
+ * The child has been given to another parent, unless this process is the one that adopts orphans: then it is ours to
+ * reap.
+ */
 static void reap(const struct child *c)
 {
 	siginfo_t info;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* For test_elf_image.c: wants to run when it is loaded. */
 void entry(void);
-int constructed;
+volatile int constructed; /* or clang would construct at compile time */
 
 __attribute__((constructor)) static void construct(void)
 {

@@ -8,9 +8,16 @@ static int one(void)
 	return 1;
 }
 
+static int two(void)
+{
+	return 2;
+}
+
+volatile int which; /* or clang would choose at compile time */
+
 static int (*choose(void))(void)
 {
-	return one;
+	return which ? one : two;
 }
 
 int entry(void)
