@@ -185,6 +185,29 @@ static char *output_name(const char *input)
 	return name;
 }
 
+/*
+ * What POCL's device has and MirrorCL's has not (runtime/device_info.c), so that a program that asks with #ifdef gets the answer
+ * that clGetDeviceInfo gives.
+ */
+static const char not_ours[] = "#undef __IMAGE_SUPPORT__\n"
+			       "#undef __opencl_c_images\n"
+			       "#undef __opencl_c_read_write_images\n"
+			       "#undef __opencl_c_3d_image_writes\n"
+			       "#undef cl_khr_3d_image_writes\n"
+			       "#undef cl_khr_subgroups\n"
+			       "#undef cl_khr_il_program\n"
+			       "#undef cl_khr_command_buffer\n"
+			       "#undef cl_khr_command_buffer_multi_device\n"
+			       "#undef cl_intel_subgroups\n"
+			       "#undef cl_intel_subgroups_short\n"
+			       "#undef cl_intel_required_subgroup_size\n"
+			       "#undef cl_intel_unified_shared_memory\n"
+			       "#undef cl_ext_buffer_device_address\n"
+			       "#undef cl_pocl_svm_rect\n"
+			       "#undef cl_pocl_command_buffer_svm\n"
+			       "#undef cl_pocl_command_buffer_host_buffer\n"
+			       "#line 1\n";
+
 /* Read the source and check the options, before anything is started. Returns a verdict. */
 static int prepare(struct command *c)
 {
@@ -202,11 +225,11 @@ static int prepare(struct command *c)
 		fprintf(stderr, "mirrorcl-cc: cannot read %s: %s\n", c->input, strerror(errno));
 		return MCL_VERDICT_USAGE;
 	}
-	c->source_size = strlen(c->checked.prolog) + size;
+	c->source_size = strlen(not_ours) + strlen(c->checked.prolog) + size;
 	c->source = malloc(c->source_size + 1);
 	if (!c->source)
 		goto err_memory;
-	memcpy(stpcpy(c->source, c->checked.prolog), text, size);
+	memcpy(stpcpy(stpcpy(c->source, not_ours), c->checked.prolog), text, size);
 	c->source[c->source_size] = '\0';
 	free(text);
 	if (!c->output) {
