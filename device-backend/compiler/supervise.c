@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* The child and its folder; see supervise.h. */
 #include <errno.h>
-#include <ftw.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,30 +11,7 @@
 
 #include "compiler/supervise.h"
 #include "compiler/verdict.h"
-
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	remove(path); /* what cannot be removed is left; the rest still goes */
-	return 0;
-}
-
-static int make_folder(char *folder, size_t size)
-{
-	const char *parent = getenv("TMPDIR");
-
-	if (parent && *parent && (size_t)snprintf(folder, size, "%s/mirrorcl-cc-XXXXXX", parent) < size &&
-	    mkdtemp(folder))
-		return 0;
-	parent = "/tmp"; /* a TMPDIR that does not exist is no reason to fail */
-	if ((size_t)snprintf(folder, size, "%s/mirrorcl-cc-XXXXXX", parent) >= size || !mkdtemp(folder)) {
-		fprintf(stderr, "mirrorcl-cc: cannot make a temporary folder in %s: %s\n", parent, strerror(errno));
-		return -1;
-	}
-	return 0;
-}
+#include "compiler/work_folder.h"
 
 static void run_child(pid_t parent, const sigset_t *old_mask, const char *folder, mcl_work work, void *ctx)
 {
@@ -79,7 +53,7 @@ static int wait_for(pid_t child, const sigset_t *mask, int *caught)
 int mcl_supervise(mcl_work work, mcl_deliver deliver, void *ctx)
 {
 	static const int watched[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD };
-	char folder[PATH_MAX];
+	struct mcl_work_folder folder;
 	sigset_t mask, old_mask;
 	int status, caught, verdict;
 	pid_t child, self = getpid();
@@ -89,13 +63,13 @@ int mcl_supervise(mcl_work work, mcl_deliver deliver, void *ctx)
 		sigaddset(&mask, watched[i]);
 	sigprocmask(SIG_BLOCK, &mask, &old_mask);
 	signal(SIGCHLD, SIG_DFL); /* ignored SIGCHLD would reap the child for us */
-	if (make_folder(folder, sizeof(folder)))
+	if (mcl_work_folder_make(&folder))
 		return MCL_VERDICT_ENVIRONMENT;
 
 	fflush(NULL);
 	child = fork();
 	if (child == 0)
-		run_child(self, &old_mask, folder, work, ctx);
+		run_child(self, &old_mask, folder.path, work, ctx);
 	if (child < 0) {
 		fprintf(stderr, "mirrorcl-cc: cannot start the compiler: %s\n", strerror(errno));
 		verdict = MCL_VERDICT_ENVIRONMENT;
@@ -107,13 +81,13 @@ int mcl_supervise(mcl_work work, mcl_deliver deliver, void *ctx)
 	} else if (WIFEXITED(status)) {
 		verdict = WEXITSTATUS(status);
 		if (verdict == MCL_VERDICT_OK)
-			verdict = deliver(folder, ctx);
+			verdict = deliver(folder.path, ctx);
 	} else {
 		fprintf(stderr, "mirrorcl-cc: the compiler crashed (%s)\n", strsignal(WTERMSIG(status)));
 		verdict = MCL_VERDICT_CRASHED;
 	}
 out:
-	nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+	mcl_work_folder_remove(&folder);
 	if (child > 0 && caught) {
 		signal(caught, SIG_DFL);
 		sigprocmask(SIG_SETMASK, &old_mask, NULL);

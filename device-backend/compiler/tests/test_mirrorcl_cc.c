@@ -358,6 +358,16 @@ static void nothing_is_left_behind(void **state)
 		    "sleep 0.01; done; sleep 0.05; kill -TERM $pid; wait $pid; test $? = 143"),
 		0);
 	assert_int_equal(run("test -z \"$(ls -A tmp)\""), 0);
+	/* What a killed run leaves, a later one removes; not what is in use, young or no folder of ours. */
+	assert_int_equal(
+		run("cd tmp && mkdir -p mirrorcl-cc-killed/x mirrorcl-cc-in_use mirrorcl-cc-younge mirrorcl-cc-others_ && "
+		    "touch mirrorcl-cc-killed/x/y && ln -s .. mirrorcl-cc-alink_ && "
+		    "touch -d '1 hour ago' mirrorcl-cc-killed mirrorcl-cc-in_use mirrorcl-cc-others_ && cd .. && "
+		    "flock tmp/mirrorcl-cc-in_use env TMPDIR=$PWD/tmp $CC s.cl && ls tmp"),
+		0);
+	assert_int_equal(run("test \"$(ls -A tmp | tr '\\n' ' ')\" = "
+			     "'mirrorcl-cc-alink_ mirrorcl-cc-in_use mirrorcl-cc-others_ mirrorcl-cc-younge '"),
+			 0);
 }
 
 static int make_folder(void **state)
