@@ -28,8 +28,10 @@
  *    bell as the host does.
  *  - Unit that claimed something while others sleep: looks whether there is more to claim anywhere and if so rings for
  *    one sleeper. So one waking is enough to get, in the end, as many as there is work for.
- *  - Host waiting for a packet: e = .done_epoch; .waiters++; packet complete? if not, futex wait while .done_epoch == e;
- *    .waiters--. Completing unit: state |= COMPLETE; if .waiters: .done_epoch++, futex wake all.
+ *  - Host waiting for packet s: e = .done_epoch; .wanted = min(.wanted, s + 1), where 0 counts as infinite; packet complete?
+ *    if not, futex wait while .done_epoch == e. Unit that completes packet s: state |= COMPLETE; if .wanted is not 0 and
+ *    not above s + 1: .wanted = 0, .done_epoch++, futex wake all. So who waits for the last of many packets costs no system
+ *    call for each of them. A waiter that wakes too early says again what it wants.
  *  - How long to poll: when both sides are on one processor, because another program has the rest, each delays the other by
  *    as long as it polls. So each polls for long only as long as that pays (struct mcl_spin).
  *  - Notification: NOTIFY and COMPLETE are bits of one word, set by atomic or: exactly one side sees both.
@@ -133,7 +135,7 @@ struct mcl_command_ring {
 	_Atomic uint64_t tail __attribute__((aligned(64))); /* host: next sequence number to submit */
 	_Atomic uint64_t head __attribute__((aligned(64))); /* engine: oldest packet that is not complete */
 	_Atomic uint32_t done_epoch __attribute__((aligned(64))); /* futex of waiting host threads */
-	_Atomic uint32_t waiters;
+	_Atomic uint64_t wanted; /* 1 + the oldest packet that a sleeping host thread waits for, or 0 */
 	struct mcl_packet slots[MCL_RING_SLOTS] __attribute__((aligned(4096)));
 };
 

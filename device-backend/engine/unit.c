@@ -147,15 +147,18 @@ static void advance(struct mcl_engine_control *c, struct mcl_command_ring *ring)
 	}
 }
 
-static void complete(struct mcl_engine_control *c, struct mcl_command_ring *ring, struct mcl_packet *p)
+static void complete(struct mcl_engine_control *c, struct mcl_command_ring *ring, struct mcl_packet *p, uint64_t seq)
 {
+	uint64_t wanted;
 	uint32_t state;
 
 	atomic_store_explicit(&p->end, clock_now(c), memory_order_relaxed);
 	state = atomic_fetch_or(&p->state, MCL_PKT_COMPLETE);
 	/* The host may reuse the slot once .head has passed it: p is gone from here on. */
 	advance(c, ring);
-	if (atomic_load(&ring->waiters)) {
+	wanted = atomic_load(&ring->wanted);
+	if (wanted && seq + 1 >= wanted) {
+		atomic_store(&ring->wanted, 0);
 		atomic_fetch_add(&ring->done_epoch, 1);
 		mcl_futex_wake(&ring->done_epoch, INT32_MAX);
 	}
@@ -209,7 +212,7 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 				count(&cu->kernels, 1);
 			if (atomic_load(&c->flush))
 				mcl_hostcall(cu, MCL_CALL_FLUSH);
-			complete(c, ring, p);
+			complete(c, ring, p, seq);
 		}
 	}
 }

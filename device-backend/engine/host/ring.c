@@ -262,6 +262,16 @@ static bool spin(struct mcl_ring *ring, uint64_t seq)
 	return done;
 }
 
+/* Have whoever completes packet @hw_seq, or a later one, wake us. */
+static void want(struct mcl_command_ring *mem, uint64_t hw_seq)
+{
+	uint64_t wanted = atomic_load(&mem->wanted);
+
+	while (!wanted || wanted > hw_seq + 1)
+		if (atomic_compare_exchange_weak(&mem->wanted, &wanted, hw_seq + 1))
+			break;
+}
+
 int mcl_ring_wait(struct mcl_ring *ring, uint64_t seq, uint64_t timeout_ns)
 {
 	struct mcl_command_ring *mem = ring->hw->mem;
@@ -293,12 +303,10 @@ int mcl_ring_wait(struct mcl_ring *ring, uint64_t seq, uint64_t timeout_ns)
 			timeout = &left;
 		}
 		epoch = atomic_load(&mem->done_epoch);
-		atomic_fetch_add(&mem->waiters, 1);
+		want(mem, atomic_load_explicit(&ring->entries[seq % MCL_RING_SLOTS].hw_seq, memory_order_relaxed));
 		done = is_complete(ring, seq);
 		if (!done)
 			futex_wait(&mem->done_epoch, epoch, timeout);
-		/* A fork()ed copy has no window any more, but cannot get here: it has only the thread that forked. */
-		atomic_fetch_sub(&mem->waiters, 1);
 		if (done || is_complete(ring, seq))
 			return 0;
 	}
