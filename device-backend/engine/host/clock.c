@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
  * The device's clock. Units stamp packets with the TSC where it runs at one rate on all processors, because the engine has no
- * vdso; here it becomes nanoseconds of CLOCK_MONOTONIC. Each conversion starts from a fresh pair of readings, so that
- * errors of the rate only count for the time since the stamp.
+ * vdso; here it becomes nanoseconds of CLOCK_MONOTONIC. Conversions start from a recent pair of readings of both clocks, so
+ * that errors of the rate only count for a short time.
  */
 #include <cpuid.h>
 #include <time.h>
@@ -11,6 +11,7 @@
 #include "engine/host/backend_private.h"
 
 #define CALIBRATION_NS 200000u
+#define RECENT_NS 1000000u
 
 struct pair {
 	uint64_t ns, ticks;
@@ -85,12 +86,41 @@ uint64_t mcl_clock_ticks_per_us(void)
 	return first_rate > 0 ? (uint64_t)(1000 / first_rate) + 1 : 1000;
 }
 
+/* The pair last read, for all threads: .version is odd while one of them writes. */
+static struct {
+	_Atomic uint32_t version;
+	_Atomic uint64_t ns, ticks;
+} recent;
+
+static struct pair recent_pair(void)
+{
+	uint32_t version = atomic_load_explicit(&recent.version, memory_order_acquire);
+	struct pair p = {
+		.ns = atomic_load_explicit(&recent.ns, memory_order_acquire),
+		.ticks = atomic_load_explicit(&recent.ticks, memory_order_acquire),
+	};
+	const uint64_t age = __rdtsc() - p.ticks;
+
+	if (!(version & 1) && atomic_load_explicit(&recent.version, memory_order_relaxed) == version && p.ticks &&
+	    (double)age * first_rate < RECENT_NS)
+		return p;
+	p = read_pair(3);
+	if (!(version & 1) && atomic_compare_exchange_strong(&recent.version, &version, version + 1)) {
+		atomic_store_explicit(&recent.ns, p.ns, memory_order_relaxed);
+		atomic_store_explicit(&recent.ticks, p.ticks, memory_order_relaxed);
+		atomic_store_explicit(&recent.version, version + 2, memory_order_release);
+	}
+	return p;
+}
+
 uint64_t mcl_clock_ns(uint64_t ticks)
 {
-	struct pair now;
+	struct pair near;
+	int64_t distance;
 
 	if (!ticks || !mcl_clock_use_tsc())
 		return ticks;
-	now = read_pair(1);
-	return now.ns - (uint64_t)(int64_t)((double)(int64_t)(now.ticks - ticks) * rate_since(&now));
+	near = recent_pair();
+	distance = (int64_t)(ticks - near.ticks);
+	return near.ns + (uint64_t)(int64_t)((double)distance * rate_since(&near));
 }

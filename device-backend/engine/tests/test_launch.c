@@ -229,9 +229,12 @@ static void full_ring_says_so(void **state)
 	assert_int_equal(err, -EAGAIN);
 	assert_int_equal(count, 255);
 	atomic_store((_Atomic int *)&stop, 1);
-	assert_int_equal(mcl_ring_wait(d.ring, first, 20000000000ull), 0);
+	assert_int_equal(mcl_ring_wait(d.ring, seq, 20000000000ull), 0);
+	/* Full of completed packets is full, too. */
+	assert_int_equal(mcl_ring_nop(d.ring, MCL_PACKET_BARRIER, &seq), -EAGAIN);
 	mcl_ring_retire(d.ring, first);
 	assert_int_equal(mcl_ring_nop(d.ring, MCL_PACKET_BARRIER, &seq), 0);
+	assert_int_equal(seq, first + 256);
 	assert_int_equal(device_finish(d.ring, seq), MCL_STATUS_OK);
 }
 
