@@ -24,6 +24,7 @@ vm_options_help() {
                    works); stable: that of Debian 13 itself (no migration)
   --shell          an interactive shell in the machine; leave it with 'exit'
   --no-module      do not build and load the module
+  --param P=VALUE  a parameter of the module; may be repeated
   --timeout S      seconds until a machine without a verdict is ended (600)
   --memory SIZE    memory of the machine (2G)
   --cpus N         its processors (1)
@@ -45,7 +46,7 @@ vm_parse() {
 		--shell) vm_shell=yes ;;
 		--no-module) vm_no_module=yes ;;
 		--log) vm_show_log=yes ;;
-		--kernel | --timeout | --memory | --cpus | --accel | --append)
+		--kernel | --timeout | --memory | --cpus | --accel | --append | --param)
 			[[ $# -ge 2 ]] || return 1
 			case $1 in
 			--kernel) vm_kernel=$2 ;;
@@ -54,6 +55,7 @@ vm_parse() {
 			--cpus) vm_cpus=$2 ;;
 			--accel) vm_accel=$2 ;;
 			--append) vm_append=$2 ;;
+			--param) vm_module+=("$2") ;;
 			esac
 			shift
 			;;
@@ -70,8 +72,9 @@ vm_parse() {
 }
 vm_no_module=
 
-# Build the module for kernel folder $1, out of its source folder, and set
-# $vm_module. Silent unless it fails.
+# Build the module for kernel folder $1 and its selftests, out of their source
+# folders, and put the module before its parameters in $vm_module. Silent unless
+# it fails.
 vm_build_module() {
 	local kernel=$1 abi output
 	abi=$(<"$kernel/version")
@@ -80,13 +83,16 @@ vm_build_module() {
 	(
 		exec 7>"$output/.lock"
 		flock 7
-		if ! make -C "$repo/kernel-hmm" --no-print-directory KDIR="$kernel/usr/src/linux-headers-$abi" O="$output" \
+		if ! make -C "$repo/kernel-hmm" --no-print-directory KDIR="$kernel/usr/src/linux-headers-$abi" BUILD="$output" \
 			>"$output/build.log" 2>&1; then
 			cat "$output/build.log" >&2
 			die "the kernel module does not build"
 		fi
+		make -C "$repo/kernel-hmm/selftests" --no-print-directory -s BUILD="$output/selftests" >&2 ||
+			die "the kernel module's selftests do not build"
 	) || exit
-	vm_module=("$output/hmm_mirror.ko")
+	vm_module=("$output/hmm_mirror.ko" "${vm_module[@]}")
+	export HMM_MIRROR_SELFTESTS=$output/selftests/hmm_mirror_test
 }
 
 inside_vm() {
@@ -104,8 +110,10 @@ inside_vm() {
 	inside_use_mirrorcl
 	vm_fetch "$from"
 	kernel=$vm_cache/kernel-$from
-	if [[ ! $vm_no_module && -f $repo/kernel-hmm/Makefile ]]; then
+	if [[ ! $vm_no_module ]]; then
 		vm_build_module "$kernel"
+	else
+		vm_module=()
 	fi
 	if [[ $vm_shell && ${#vm_command[@]} -eq 0 ]]; then
 		vm_command=(bash)

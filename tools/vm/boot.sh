@@ -22,7 +22,7 @@ vm_harmless='mitigations|WARNING: Spectre|possible recursive fault injection'
 # Words of QEMU's command line for accelerator $1, into the array $qemu.
 vm_qemu_arguments() {
 	local accelerator=$1 kernel=$2 job=$3 append
-	append="vm.guest=$vm_parts/guest.sh vm.job=$job console=ttyS0 quiet loglevel=5 panic=-1 reboot=t mitigations=off"
+	append="vm.guest=$vm_parts/guest.sh vm.job=$job console=ttyS0 quiet loglevel=5 panic=-1 oops=panic reboot=t mitigations=off"
 	append+=" nokaslr rcupdate.rcu_expedited=1 no_timer_check tsc=reliable random.trust_cpu=on ${vm_append:-}"
 	qemu=(
 		-machine "q35,usb=off,sata=off,smbus=off,hpet=off,vmport=off" -nodefaults -no-user-config -nic none -display none

@@ -169,7 +169,9 @@ vm_make_kernel() {
 	vm_unpack "$target" "${packages[@]}"
 	echo "$abi" >"$target/version"
 
-	# The headers know where they are installed.
+	# The headers know where they are installed. With type information of
+	# the kernel, modules want theirs made by a program that is not here.
+	rm -f "$target/usr/src/linux-headers-$abi/vmlinux"
 	sed -i "s,/usr/src,$final/usr/src,g" "$target/usr/src/linux-headers-$abi/Makefile"
 	image=$target/usr/lib/modules/$abi/vmlinuz
 	[[ -e $image ]] || image=$target/boot/vmlinuz-$abi

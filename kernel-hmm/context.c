@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A context: a host process that is mirrored. It lives as long as the host's
+ * descriptor or one of the engines' is open; it works until the host's address
+ * space ends or the host's descriptor is closed (dead), whichever comes first.
+ *
+ * One interval notifier spans the whole address space. Its callback takes the
+ * entries out of the device page table and shoots the engine's copies down, under
+ * one hold of context.lock: a second, overlapping callback must not return before
+ * the engine lost the pages.
+ */
+#include <linux/file.h>
+#include <linux/lockdep.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+/* Who is a host; and nobody becomes host and engine at once. */
+DEFINE_MUTEX(hm_family);
+LIST_HEAD(hm_hosts);
+
+struct hm_account *hm_account_alloc(struct hm_vram *vram, u64 quota)
+{
+	struct hm_account *account = kzalloc(sizeof(*account), GFP_KERNEL_ACCOUNT);
+
+	if (!account)
+		return NULL;
+	kref_init(&account->ref);
+	account->vram = vram;
+	account->quota = quota ? quota >> PAGE_SHIFT : LONG_MAX;
+	return account;
+}
+
+static void hm_account_free(struct kref *ref)
+{
+	kfree(container_of(ref, struct hm_account, ref));
+}
+
+/* Any context, atomic included. */
+void hm_account_put(struct hm_account *account)
+{
+	kref_put(&account->ref, hm_account_free);
+}
+
+/*
+ * The host's address space ends. The engine loses everything at once, in time
+ * proportional to what it has mapped; the table's entries, which nobody will look
+ * at again, are freed with the context.
+ */
+static void hm_context_die(struct hm_context *ctx)
+{
+	mutex_lock(&ctx->lock);
+	WRITE_ONCE(ctx->dead, true);
+	mutex_unlock(&ctx->lock);
+	wake_up_all(&ctx->queue.waiters);
+	wake_up_all(&ctx->queue.readers);
+
+	hm_engine_shoot_down(ctx, 0, ULONG_MAX >> PAGE_SHIFT);
+	WRITE_ONCE(ctx->zapped, true);
+}
+
+/*
+ * The host's address space changes. Not blockable: the OOM reaper, which must not
+ * wait; there is nothing to do if the engine has none of it, else it is told to
+ * leave the range alone. Callers may hold mmap_lock, a VMA lock, or neither.
+ */
+static bool hm_context_invalidate(struct mmu_interval_notifier *notifier,
+				  const struct mmu_notifier_range *range, unsigned long seq)
+{
+	struct hm_context *ctx = container_of(notifier, struct hm_context, notifier);
+	unsigned long first = range->start >> PAGE_SHIFT, last = (range->end - 1) >> PAGE_SHIFT;
+	unsigned long from, to, gone;
+
+	if (range->event == MMU_NOTIFY_RELEASE) {
+		mutex_lock(&ctx->lock);
+		mmu_interval_set_seq(notifier, seq);
+		mutex_unlock(&ctx->lock);
+		hm_context_die(ctx);
+		return true;
+	}
+
+	if (mmu_notifier_range_blockable(range))
+		mutex_lock(&ctx->lock);
+	else if (!mutex_trylock(&ctx->lock))
+		return false;
+
+	if (ctx->dead) {
+		bool zapped = READ_ONCE(ctx->zapped);
+
+		if (!zapped && !mmu_notifier_range_blockable(range)) {
+			mutex_unlock(&ctx->lock);
+			return false;
+		}
+		mmu_interval_set_seq(notifier, seq);
+		if (!zapped)
+			hm_engine_shoot_down(ctx, first, last);
+		mutex_unlock(&ctx->lock);
+		return true;
+	}
+	if (!mmu_notifier_range_blockable(range) && hm_table_has(&ctx->table, first, last)) {
+		mutex_unlock(&ctx->lock);
+		return false;
+	}
+
+	mmu_interval_set_seq(notifier, seq);
+	gone = hm_table_clear(&ctx->table, first, last, &from, &to);
+	if (gone) {
+		hm_engine_shoot_down(ctx, from, to);
+		hm_count(ctx->account, HMM_MIRROR_COUNT_INVALIDATIONS, 1);
+		hm_count(ctx->account, HMM_MIRROR_COUNT_INVALIDATED, gone);
+	}
+	mutex_unlock(&ctx->lock);
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops hm_context_notifier_ops = {
+	.invalidate = hm_context_invalidate,
+};
+
+/* Whether @mm is a host. hm_family is held. */
+bool hm_context_is_host(struct mm_struct *mm)
+{
+	struct hm_context *ctx;
+
+	list_for_each_entry(ctx, &hm_hosts, family)
+		if (ctx->mm == mm)
+			return true;
+	return false;
+}
+
+/* Become a host, unless we are one, or an engine. */
+static int hm_context_join(struct hm_context *ctx)
+{
+	int ret = 0;
+
+	mmap_read_lock(ctx->mm);
+	mutex_lock(&hm_family);
+	if (hm_context_is_host(ctx->mm))
+		ret = -EBUSY;
+	else if (hm_engine_is_mapped_by(ctx->mm))
+		ret = -ELOOP;
+	else
+		list_add(&ctx->family, &hm_hosts);
+	mutex_unlock(&hm_family);
+	mmap_read_unlock(ctx->mm);
+	return ret;
+}
+
+static void hm_context_leave(struct hm_context *ctx)
+{
+	mutex_lock(&hm_family);
+	list_del(&ctx->family);
+	mutex_unlock(&hm_family);
+}
+
+/* Tell lockdep in advance what reclaim will do. */
+static void hm_context_prime(struct hm_context *ctx)
+{
+	fs_reclaim_acquire(GFP_KERNEL);
+	mutex_lock(&ctx->lock);
+	mutex_unlock(&ctx->lock);
+	fs_reclaim_release(GFP_KERNEL);
+}
+
+/* Mirror the calling process. The caller has checked @reg. */
+struct hm_context *hm_context_create(const struct hmm_mirror_register *reg)
+{
+	struct hm_context *ctx;
+	int ret = -ENOMEM;
+
+	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT);
+	if (!ctx)
+		return ERR_PTR(-ENOMEM);
+	kref_init(&ctx->ref);
+	mutex_init(&ctx->install);
+	mutex_init(&ctx->lock);
+	hm_table_init(&ctx->table);
+	mt_init_flags(&ctx->service, MT_FLAGS_USE_RCU);
+	ctx->mm = current->mm;
+	ctx->account = hm_account_alloc(hm_vram_get(reg->device), reg->vram_quota);
+	if (!ctx->account)
+		goto err_context;
+	ret = hm_queue_init(&ctx->queue, reg->queue_size ?: HM_QUEUE_DEFAULT);
+	if (ret)
+		goto err_account;
+	ret = hm_engine_create(ctx);
+	if (ret)
+		goto err_queue;
+	hm_context_prime(ctx);
+	ret = hm_context_join(ctx);
+	if (ret)
+		goto err_engine;
+	/* Takes a reference to the mm's structure, not to its users. */
+	ret = mmu_interval_notifier_insert(&ctx->notifier, ctx->mm, 0, ULONG_MAX & PAGE_MASK,
+					   &hm_context_notifier_ops);
+	if (ret)
+		goto err_family;
+	return ctx;
+
+err_family:
+	hm_context_leave(ctx);
+err_engine:
+	/* The file has a reference of its own, which goes when the file goes. */
+	fput(ctx->engine);
+	hm_context_put(ctx);
+	return ERR_PTR(ret);
+err_queue:
+	hm_queue_destroy(&ctx->queue);
+err_account:
+	hm_account_put(ctx->account);
+err_context:
+	kfree(ctx);
+	return ERR_PTR(ret);
+}
+
+/* The host's descriptor is closed: engines, which live on, reach nothing more. */
+void hm_context_detach(struct hm_context *ctx)
+{
+	hm_context_die(ctx);
+	hm_context_leave(ctx);
+	mmu_interval_notifier_remove(&ctx->notifier);
+	fput(ctx->engine);
+	hm_context_put(ctx);
+}
+
+static void hm_context_free(struct kref *ref)
+{
+	struct hm_context *ctx = container_of(ref, struct hm_context, ref);
+
+	hm_table_destroy(&ctx->table);
+	hm_queue_destroy(&ctx->queue);
+	mtree_destroy(&ctx->service);
+	hm_account_put(ctx->account);
+	kfree(ctx);
+}
+
+void hm_context_put(struct hm_context *ctx)
+{
+	kref_put(&ctx->ref, hm_context_free);
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note */
+/*
+ * hmm_mirror: a device's view of a process, kept in step by the kernel.
+ *
+ * A *host* process opens /dev/hmm_mirror and registers its address space. An
+ * *engine*, another process that plays the device, maps the descriptor which
+ * HMM_MIRROR_IOC_ENGINE returns. The file offset of that mapping is the host's
+ * address. What the engine may reach is in a *device page table* that the module
+ * keeps; the engine's own page table is only a cache of it. An access to an
+ * address that the device page table does not hold is a *device fault*: the
+ * engine's thread sleeps, the fault is read from the host's descriptor by the
+ * *pager* (a thread of the host), and one of these answers lets it go on:
+ *
+ *   MIRROR    map the host's pages where they are
+ *   MIGRATE   move them to device memory (VRAM) first
+ *   REPLAY    nothing; the engine tries again
+ *   FAIL      the access is an error: the engine's thread gets SIGSEGV
+ *
+ * Whatever the host does to its address space (munmap, mprotect, fork, reclaim,
+ * exit ...) takes the pages concerned away from the engine before it happens. A
+ * page in VRAM comes back by itself when the host touches it.
+ *
+ * Calling sequence of the host:
+ *
+ *   fd = open("/dev/hmm_mirror", O_RDWR | O_CLOEXEC);
+ *   ioctl(fd, HMM_MIRROR_IOC_INFO, &info);          what is there
+ *   ioctl(fd, HMM_MIRROR_IOC_REGISTER, &reg);       once
+ *   engine_fd = ioctl(fd, HMM_MIRROR_IOC_ENGINE);   hand it to the engine
+ *   while (poll(fd) && read(fd, faults, sizeof(faults)) > 0)
+ *           ioctl(fd, HMM_MIRROR_IOC_MIRROR, &range);
+ *
+ * and of the engine:
+ *
+ *   mmap(addr, size, PROT_READ | PROT_WRITE, MAP_SHARED, engine_fd, addr);
+ *
+ * Rules for every ioctl:
+ *
+ *  - Structures may grow at the end. A caller's smaller one is taken as if
+ *    the rest were zero; a larger one is taken if the rest is zero (else
+ *    E2BIG). What is returned is cut to the caller's size.
+ *  - Members called pad and unknown flags must be zero, else EINVAL.
+ *  - start and size are bytes and multiples of the page size; the range must
+ *    not be empty and not leave the user's part of the address space (EINVAL).
+ *  - EPERM: the caller is not the process that registered (a child of fork, or
+ *    one the descriptor was passed to). ENXIO: nothing is registered yet, or the
+ *    process ended. EFAULT: the structure cannot be read or written, or a range
+ *    holds an address that is not mapped. EINTR: a fatal signal.
+ *  - All ioctls may sleep and may be called by several threads at once.
+ */
+#ifndef _UAPI_HMM_MIRROR_H
+#define _UAPI_HMM_MIRROR_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define HMM_MIRROR_DEVICE "/dev/hmm_mirror"
+
+/* Counts up when a caller can no longer use the old meaning of something. */
+#define HMM_MIRROR_VERSION 1
+
+/* What the module can do on this kernel (struct hmm_mirror_info.capabilities). */
+#define HMM_MIRROR_CAP_MIRROR	(1ULL << 0)	/* map in place */
+#define HMM_MIRROR_CAP_MIGRATE	(1ULL << 1)	/* VRAM; else the kernel lacks DEVICE_PRIVATE */
+#define HMM_MIRROR_CAP_HUGE	(1ULL << 2)	/* 2 MiB entries and 2 MiB pages in VRAM */
+#define HMM_MIRROR_CAP_SERVICE	(1ULL << 3)	/* faults can be served without a pager */
+
+/**
+ * struct hmm_mirror_info - HMM_MIRROR_IOC_INFO: what is there
+ * @version:        (out) HMM_MIRROR_VERSION of the module
+ * @devices:        (out) number of devices; each has its own VRAM
+ * @capabilities:   (out) HMM_MIRROR_CAP_*
+ * @vram_size:      (out) bytes of VRAM of each device
+ * @vram_used:      (out) bytes in use on device 0, by anybody
+ * @queue_max:      (out) largest queue_size that REGISTER takes
+ * @fault_size:     (out) bytes of one record that read() returns
+ *
+ * Needs no registration; any process may ask.
+ */
+struct hmm_mirror_info {
+	__u32 version;
+	__u32 devices;
+	__u64 capabilities;
+	__u64 vram_size;
+	__u64 vram_used;
+	__u32 queue_max;
+	__u32 fault_size;
+};
+
+/**
+ * struct hmm_mirror_register - HMM_MIRROR_IOC_REGISTER: mirror the caller
+ * @device:         (in) whose VRAM to use, less than info.devices
+ * @queue_size:     (in) faults that can be outstanding; 0 for 256. Further ones
+ *                  wait and are counted (HMM_MIRROR_COUNT_OVERFLOW).
+ * @vram_quota:     (in) bytes of VRAM that may be used; 0 for all. Rounded down
+ *                  to pages. Memory of children that share pages counts too.
+ * @flags:          (in) must be zero
+ *
+ * Errors: EBUSY: this descriptor, or this process through another one, is
+ * registered already. EINVAL: no such device, or queue_size above
+ * info.queue_max. ELOOP: the caller is itself an engine. ENOMEM.
+ */
+struct hmm_mirror_register {
+	__u32 device;
+	__u32 queue_size;
+	__u64 vram_quota;
+	__u64 flags;
+};
+
+/* The engine needs the page writable, not only readable (MIRROR). */
+#define HMM_MIRROR_WRITE	(1U << 0)
+/* Only what is there now: absent pages are skipped, not faulted in (MIRROR). */
+#define HMM_MIRROR_PRESENT	(1U << 1)
+
+/**
+ * struct hmm_mirror_range - MIRROR, MIGRATE, EVICT, REPLAY: a range of the host
+ * @start:          (in) first address
+ * @size:           (in) bytes
+ * @flags:          (in) MIRROR: HMM_MIRROR_WRITE, HMM_MIRROR_PRESENT; else zero
+ * @pad:            (in) must be zero
+ * @done:           (out) pages, of the system's page size: mapped (MIRROR),
+ *                  moved to VRAM (MIGRATE), brought back (EVICT), else zero
+ * @left:           (out) pages that were asked for and are not done
+ *
+ * MIRROR makes pages present in the device page table, where they are, and
+ * replays the faults in the range. It stops at the first address that cannot be
+ * mapped. If anything was done it returns 0, and @left tells; else:
+ *   EFAULT: not mapped in the host, or memory that no device may have
+ *   EACCES: mapped, without the right that is needed
+ *   EBUSY:  the host kept changing the range for a second
+ *   ENOMEM
+ *
+ * MIGRATE moves anonymous pages of the range to VRAM, those without a page yet
+ * included, maps them and replays the faults in the range. Best effort: pages
+ * that are pinned, shared or being used stay where they are, as does everything
+ * when VRAM or the quota is full; they count as @left and are not mapped.
+ * Returns 0 unless nothing could be tried:
+ *   EFAULT: not mapped in the host
+ *   EOPNOTSUPP: HMM_MIRROR_CAP_MIGRATE is missing
+ *   ENOMEM
+ *
+ * EVICT brings pages of the range home. What was never in VRAM is not counted at
+ * all; @left counts pages that could not be moved. Errors as for MIGRATE.
+ *
+ * REPLAY lets all engine threads that wait in the range try again. No errors of
+ * its own.
+ */
+struct hmm_mirror_range {
+	__u64 start;
+	__u64 size;
+	__u32 flags;
+	__u32 pad;
+	__u64 done;
+	__u64 left;
+};
+
+/**
+ * struct hmm_mirror_fail - HMM_MIRROR_IOC_FAIL: there is nothing at this address
+ * @start:          (in) first address
+ * @size:           (in) bytes
+ *
+ * Every engine thread that waits in the range gets SIGSEGV with its address.
+ * Threads that come later are new faults.
+ */
+struct hmm_mirror_fail {
+	__u64 start;
+	__u64 size;
+};
+
+/* Faults go to the pager; this is how every range starts. */
+#define HMM_MIRROR_SERVICE_PAGER	0
+/* The faulting thread maps the page in place itself; no record is queued. */
+#define HMM_MIRROR_SERVICE_KERNEL	1
+
+/**
+ * struct hmm_mirror_service - HMM_MIRROR_IOC_SERVICE: who answers faults
+ * @start:          (in) first address
+ * @size:           (in) bytes; with @start 0 and @size 0, everything
+ * @mode:           (in) HMM_MIRROR_SERVICE_*
+ * @pad:            (in) must be zero
+ *
+ * An address that the kernel cannot serve is a fault for the pager after all. The
+ * setting belongs to addresses, not to what is mapped there: unmapping does not
+ * undo it. Errors: ENOMEM.
+ */
+struct hmm_mirror_service {
+	__u64 start;
+	__u64 size;
+	__u32 mode;
+	__u32 pad;
+};
+
+/* One byte of HMM_MIRROR_IOC_QUERY: what the device page table holds. */
+#define HMM_MIRROR_PAGE_PRESENT	(1U << 0)
+#define HMM_MIRROR_PAGE_WRITE	(1U << 1)
+#define HMM_MIRROR_PAGE_VRAM	(1U << 2)
+#define HMM_MIRROR_PAGE_HUGE	(1U << 3)	/* part of a 2 MiB entry */
+
+/**
+ * struct hmm_mirror_query - HMM_MIRROR_IOC_QUERY: where pages are
+ * @start:          (in) first address
+ * @size:           (in) bytes, at most 1 GiB
+ * @pages:          (in) address of an array of one byte per page, filled with
+ *                  HMM_MIRROR_PAGE_*; 0 for a page that the engine would fault on
+ *
+ * The answer may be outdated when it arrives.
+ */
+struct hmm_mirror_query {
+	__u64 start;
+	__u64 size;
+	__u64 pages;
+};
+
+/* Places in struct hmm_mirror_counters.value. Pages are 4 KiB pages. */
+enum hmm_mirror_count {
+	HMM_MIRROR_COUNT_FAULTS,	/* device faults queued for the pager */
+	HMM_MIRROR_COUNT_MERGED,	/* ... that joined one already queued */
+	HMM_MIRROR_COUNT_OVERFLOW,	/* ... that found the queue full and waited */
+	HMM_MIRROR_COUNT_FAILED,	/* engine threads that got SIGSEGV */
+	HMM_MIRROR_COUNT_SERVED,	/* faults served in the kernel */
+	HMM_MIRROR_COUNT_INSERTED_4K,	/* entries given to the engine, 4 KiB */
+	HMM_MIRROR_COUNT_INSERTED_2M,	/* ... 2 MiB */
+	HMM_MIRROR_COUNT_MIRRORED_4K,	/* entries made in the device page table */
+	HMM_MIRROR_COUNT_MIRRORED_2M,
+	HMM_MIRROR_COUNT_INVALIDATIONS,	/* callbacks of the host that found entries */
+	HMM_MIRROR_COUNT_INVALIDATED,	/* pages they took away */
+	HMM_MIRROR_COUNT_TO_VRAM_4K,	/* pages moved by MIGRATE */
+	HMM_MIRROR_COUNT_TO_VRAM_2M,	/* ... folios */
+	HMM_MIRROR_COUNT_CPU_FAULTS,	/* touches of VRAM pages by the host */
+	HMM_MIRROR_COUNT_CPU_4K,	/* pages they brought back */
+	HMM_MIRROR_COUNT_CPU_2M,	/* ... folios */
+	HMM_MIRROR_COUNT_EVICT_4K,	/* pages brought back by EVICT */
+	HMM_MIRROR_COUNT_EVICT_2M,	/* ... folios */
+	HMM_MIRROR_COUNT_STAYED,	/* pages that MIGRATE could not move */
+	HMM_MIRROR_COUNT_NO_VRAM,	/* ... for lack of VRAM or quota */
+	HMM_MIRROR_COUNT_VRAM_PAGES,	/* pages in VRAM now */
+	HMM_MIRROR_COUNT_NS_TO_VRAM,	/* nanoseconds spent in MIGRATE */
+	HMM_MIRROR_COUNT_NS_CPU,	/* ... in bringing pages back for the host */
+	HMM_MIRROR_COUNT_NS_EVICT,
+	HMM_MIRROR_COUNT_MAX,
+};
+
+/**
+ * struct hmm_mirror_counters - HMM_MIRROR_IOC_COUNTERS: what happened so far
+ * @value:          (out) by enum hmm_mirror_count, since registration
+ *
+ * Newer modules may have more; by the rules above the caller's size decides.
+ */
+struct hmm_mirror_counters {
+	__u64 value[HMM_MIRROR_COUNT_MAX];
+};
+
+/* How the engine touched the address. */
+#define HMM_MIRROR_ACCESS_READ	0
+#define HMM_MIRROR_ACCESS_WRITE	1
+
+/**
+ * struct hmm_mirror_fault - one record of read(); answered by the ioctls above
+ * @address:        page that the engine touched
+ * @id:             counts up with every record of this registration
+ * @time:           when, nanoseconds of CLOCK_MONOTONIC
+ * @access:         HMM_MIRROR_ACCESS_*
+ * @unit:           the engine's thread that touched it first (its tid in the
+ *                  reader's pid namespace, 0 if it has none there)
+ *
+ * read() returns whole records, as many as there are and fit; it waits for the
+ * first one unless the descriptor is O_NONBLOCK (EAGAIN). Touches of one page are
+ * one record until it is answered; if a write joins a read that was given out
+ * already, the page is given out again. EINVAL: room for less than one record.
+ * ENXIO and EPERM as for ioctls; poll() says POLLHUP when the process ended.
+ */
+struct hmm_mirror_fault {
+	__u64 address;
+	__u64 id;
+	__u64 time;
+	__u32 access;
+	__u32 unit;
+};
+
+#define HMM_MIRROR_IOC_BASE	0xd3
+
+#define HMM_MIRROR_IOC_INFO	_IOR(HMM_MIRROR_IOC_BASE, 0x00, struct hmm_mirror_info)
+#define HMM_MIRROR_IOC_REGISTER	_IOW(HMM_MIRROR_IOC_BASE, 0x01, struct hmm_mirror_register)
+/*
+ * Returns a new descriptor (close-on-exec) for the engine to map, or EMFILE,
+ * ENFILE, ENOMEM. All of them show the same device page table.
+ *
+ * mmap() of it: MAP_SHARED (EINVAL), not PROT_EXEC (EPERM); the offset is the host's
+ * address. EDEADLK: the caller is a registered host. ENXIO: the host ended. The
+ * mapping is not inherited by fork and cannot be read through ptrace.
+ */
+#define HMM_MIRROR_IOC_ENGINE	_IO(HMM_MIRROR_IOC_BASE, 0x02)
+#define HMM_MIRROR_IOC_MIRROR	_IOWR(HMM_MIRROR_IOC_BASE, 0x03, struct hmm_mirror_range)
+#define HMM_MIRROR_IOC_MIGRATE	_IOWR(HMM_MIRROR_IOC_BASE, 0x04, struct hmm_mirror_range)
+#define HMM_MIRROR_IOC_EVICT	_IOWR(HMM_MIRROR_IOC_BASE, 0x05, struct hmm_mirror_range)
+#define HMM_MIRROR_IOC_REPLAY	_IOWR(HMM_MIRROR_IOC_BASE, 0x06, struct hmm_mirror_range)
+#define HMM_MIRROR_IOC_FAIL	_IOW(HMM_MIRROR_IOC_BASE, 0x07, struct hmm_mirror_fail)
+#define HMM_MIRROR_IOC_SERVICE	_IOW(HMM_MIRROR_IOC_BASE, 0x08, struct hmm_mirror_service)
+#define HMM_MIRROR_IOC_QUERY	_IOWR(HMM_MIRROR_IOC_BASE, 0x09, struct hmm_mirror_query)
+#define HMM_MIRROR_IOC_COUNTERS	_IOR(HMM_MIRROR_IOC_BASE, 0x0a, struct hmm_mirror_counters)
+
+#endif

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the files of the module share. One noun per file:
+ *
+ *   main.c      the module, the device node and its ioctls
+ *   context.c   a registered process: life, notifier, invalidation
+ *   table.c     the device page table
+ *   mirror.c    filling it from the host's page table
+ *   queue.c     device faults that wait for an answer
+ *   engine.c    the engine's mapping: a cache of the device page table
+ *   vram.c      device memory: pages, quota
+ *   migrate.c   moving pages to VRAM and back
+ *
+ * Locks, outermost first:
+ *
+ *   mmap_lock or VMA lock   of one process, host or engine, never both
+ *   hm_family               (mutex) who is host, who is engine
+ *   context.install         (mutex) building the engine's page table
+ *   context.lock            (mutex) the device page table and everything in the
+ *                           engine's page table that is copied from it
+ *   i_mmap_rwsem, page table locks, queue.lock (spin), vram.lock (spin)
+ *
+ * context.lock is taken in notifier callbacks, thus in reclaim: nothing may be
+ * allocated while it is held.
+ */
+#ifndef HM_INTERNAL_H
+#define HM_INTERNAL_H
+
+#include <linux/atomic.h>
+#include <linux/fs.h>
+#include <linux/hmm.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/maple_tree.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/xarray.h>
+
+#include "compat.h"
+#include "hmm_mirror.h"
+
+#define HM_BLOCK_PAGES	((unsigned long)HPAGE_PMD_NR)
+#define HM_BLOCK_SIZE	((unsigned long)HPAGE_PMD_SIZE)
+
+#define HM_QUEUE_DEFAULT	256
+#define HM_QUEUE_MAX		4096
+
+struct hm_context;
+struct hm_vram;
+
+/* ---- account: what outlives a context with its pages in VRAM ---- */
+
+/*
+ * One per registration; every folio in VRAM holds a reference, so that a touch
+ * or a free is counted whoever still maps it.
+ */
+struct hm_account {
+	struct kref ref;
+	struct hm_vram *vram;
+	long quota;			/* pages; LONG_MAX for no limit */
+	atomic_long_t used;		/* pages */
+	atomic64_t count[HMM_MIRROR_COUNT_MAX];
+};
+
+struct hm_account *hm_account_alloc(struct hm_vram *vram, u64 quota);
+void hm_account_put(struct hm_account *account);
+
+static inline void hm_count(struct hm_account *account, enum hmm_mirror_count which, u64 n)
+{
+	atomic64_add(n, &account->count[which]);
+}
+
+/* ---- table.c ---- */
+
+/* An entry: page frame and flags. Zero is absent. */
+#define HM_PTE_VALID	BIT_ULL(63)
+#define HM_PTE_WRITE	BIT_ULL(62)
+#define HM_PTE_VRAM	BIT_ULL(61)
+#define HM_PTE_USED	BIT_ULL(60)	/* the engine got it writable: the page may be dirty */
+#define HM_PTE_HUGE	BIT_ULL(59)	/* only in answers of hm_table_lookup() */
+#define HM_PTE_PFN	(BIT_ULL(52) - 1)
+
+/* The pages of 2 MiB: one entry or an array of them. Indices are page numbers. */
+struct hm_block {
+	u64 huge;
+	u64 *pte;
+	unsigned int present;		/* entries in pte */
+};
+
+struct hm_table {
+	struct xarray blocks;		/* by index / HM_BLOCK_PAGES */
+};
+
+void hm_table_init(struct hm_table *table);
+void hm_table_destroy(struct hm_table *table);
+int hm_table_reserve(struct hm_table *table, unsigned long index, bool small);
+int hm_table_store(struct hm_table *table, unsigned long index, u64 entry);
+int hm_table_store_huge(struct hm_table *table, unsigned long index, u64 entry);
+u64 hm_table_lookup(struct hm_table *table, unsigned long index);
+void hm_table_mark_used(struct hm_table *table, unsigned long index);
+bool hm_table_has(struct hm_table *table, unsigned long first, unsigned long last);
+unsigned long hm_table_clear(struct hm_table *table, unsigned long first, unsigned long last,
+			     unsigned long *from, unsigned long *to);
+
+/* ---- queue.c ---- */
+
+struct hm_queue {
+	spinlock_t lock;		/* everything below */
+	struct list_head free;
+	struct list_head unread;	/* for the pager, in order of arrival */
+	struct list_head given;		/* read, not answered */
+	struct list_head verdicts;	/* failures that their threads have not met yet */
+	struct hlist_head *hash;	/* unread and given, by page */
+	struct hm_fault *slots;
+	unsigned int hash_bits;
+	unsigned int starved;		/* threads that wait for a free record */
+	u64 next_id;
+	wait_queue_head_t readers;
+	wait_queue_head_t waiters;	/* engine threads */
+	atomic_t generation;		/* counts answers */
+};
+
+int hm_queue_init(struct hm_queue *queue, unsigned int size);
+void hm_queue_destroy(struct hm_queue *queue);
+int hm_queue_wait(struct hm_context *ctx, unsigned long index, bool write, int generation,
+		  bool interruptible);
+void hm_queue_answer(struct hm_context *ctx, unsigned long first, unsigned long last, int result);
+bool hm_queue_take_verdict(struct hm_queue *queue, unsigned long index);
+ssize_t hm_queue_read(struct hm_context *ctx, char __user *buffer, size_t size, bool nonblock);
+
+/* ---- context.c ---- */
+
+struct hm_context {
+	struct kref ref;		/* host's file, engines' files */
+	struct mmu_interval_notifier notifier;
+	struct mm_struct *mm;
+	struct list_head family;	/* hm_hosts */
+	struct mutex install;
+	struct mutex lock;
+	bool dead;			/* under lock: the mm went, or the host's file */
+	bool zapped;			/* ... and the engine lost every page */
+	struct hm_table table;
+	struct hm_queue queue;
+	struct maple_tree service;	/* ranges of pages to be served in the kernel */
+	struct hm_account *account;
+	struct address_space *mapping;	/* of the engines' inode */
+	struct file *engine;		/* kept for its inode; not a user's */
+};
+
+extern struct mutex hm_family;
+extern struct list_head hm_hosts;
+
+struct hm_context *hm_context_create(const struct hmm_mirror_register *reg);
+void hm_context_detach(struct hm_context *ctx);
+void hm_context_put(struct hm_context *ctx);
+bool hm_context_is_host(struct mm_struct *mm);
+
+/* ---- mirror.c ---- */
+
+int hm_mirror_range(struct hm_context *ctx, unsigned long first, unsigned long last, u32 flags,
+		    u64 *done);
+int hm_mirror_fault(struct hm_context *ctx, unsigned long index, bool write);
+
+/* ---- engine.c ---- */
+
+int hm_engine_create(struct hm_context *ctx);
+int hm_engine_fd(struct hm_context *ctx);
+void hm_engine_shoot_down(struct hm_context *ctx, unsigned long first, unsigned long last);
+bool hm_engine_is_mapped_by(struct mm_struct *mm);
+
+/* ---- vram.c and migrate.c: only with DEVICE_PRIVATE ---- */
+
+#ifdef CONFIG_DEVICE_PRIVATE
+int hm_vram_init(unsigned int devices, unsigned long megabytes);
+void hm_vram_exit(void);
+struct hm_vram *hm_vram_get(unsigned int device);
+u64 hm_vram_used(unsigned int device);
+void *hm_vram_owner(struct hm_vram *vram);
+struct page *hm_vram_backing(struct page *page);
+struct page *hm_vram_alloc(struct hm_account *account, unsigned int order);
+void hm_vram_release(struct page *page);
+
+vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf);
+int hm_migrate_range(struct hm_context *ctx, unsigned long first, unsigned long last, u64 *done,
+		     u64 *left);
+int hm_evict_range(struct hm_context *ctx, unsigned long first, unsigned long last, u64 *done,
+		   u64 *left);
+unsigned long hm_evict_pfns(unsigned long pfn, unsigned long npages);
+#else
+static inline int hm_vram_init(unsigned int devices, unsigned long megabytes)
+{
+	return 0;
+}
+
+static inline void hm_vram_exit(void)
+{
+}
+
+static inline struct hm_vram *hm_vram_get(unsigned int device)
+{
+	return NULL;
+}
+
+static inline u64 hm_vram_used(unsigned int device)
+{
+	return 0;
+}
+
+static inline void *hm_vram_owner(struct hm_vram *vram)
+{
+	return NULL;
+}
+
+static inline struct page *hm_vram_backing(struct page *page)
+{
+	return page;
+}
+
+static inline int hm_migrate_range(struct hm_context *ctx, unsigned long first, unsigned long last,
+				   u64 *done, u64 *left)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline int hm_evict_range(struct hm_context *ctx, unsigned long first, unsigned long last,
+				 u64 *done, u64 *left)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
+#endif

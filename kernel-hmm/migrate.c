@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Moving anonymous pages between system memory and VRAM.
+ *
+ * All directions have the same shape: the core isolates and unmaps what it can
+ * (migrate_vma_setup(), or migrate_device_range() without a mapping), we allocate
+ * the other side and copy, the core moves the pages' identity and maps the new
+ * ones. The notifier has taken the pages away from the engines before anything is
+ * copied. No lock of ours is held across any of this.
+ *
+ * A window is at most one block (2 MiB). A huge page moves as a whole if both
+ * sides have one, else the core splits it.
+ */
+#include <linux/highmem.h>
+#include <linux/ktime.h>
+#include <linux/memcontrol.h>
+#include <linux/memremap.h>
+#include <linux/migrate.h>
+#include <linux/pagemap.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+/* Pages of 64 KiB: what comes back around a page that the host touches. */
+#define HM_AROUND 16UL
+
+/* What the core wants to know about a window, in one allocation. */
+struct hm_window {
+	unsigned long src[HPAGE_PMD_NR];
+	unsigned long dst[HPAGE_PMD_NR];
+};
+
+static void hm_copy(struct page *to, struct page *from, unsigned long n)
+{
+	unsigned long i;
+
+	for (i = 0; i < n; i++) {
+		copy_highpage(to + i, from + i);
+		cond_resched();
+	}
+}
+
+/* The backing of a block may be scattered. */
+static void hm_copy_to_vram(struct page *vram, struct page *from, unsigned long n)
+{
+	unsigned long i;
+
+	for (i = 0; i < n; i++) {
+		struct page *backing = hm_vram_backing(vram + i);
+
+		if (from)
+			copy_highpage(backing, from + i);
+		else
+			clear_highpage(backing);
+		cond_resched();
+	}
+}
+
+static void hm_copy_from_vram(struct page *to, struct page *vram, unsigned long n)
+{
+	unsigned long i;
+
+	for (i = 0; i < n; i++)
+		hm_copy(to + i, hm_vram_backing(vram + i), 1);
+}
+
+/* Pages at @i of the window that the core treats as one. */
+static unsigned long hm_step(unsigned long src)
+{
+	return src & MIGRATE_PFN_COMPOUND ? HM_BLOCK_PAGES : 1;
+}
+
+/* ---- to VRAM ---- */
+
+/*
+ * Destinations for one source: a folio of the same order, or single pages for a
+ * huge source, as many as there are. An entry without a page is memory that was
+ * never touched, or the zero page.
+ */
+static void hm_to_vram_one(struct hm_account *account, unsigned long src, unsigned long *dst)
+{
+	struct page *from = migrate_pfn_to_page(src), *to;
+	unsigned long write = src & MIGRATE_PFN_WRITE, n = hm_step(src), i;
+
+	to = hm_vram_alloc(account, n > 1 ? HPAGE_PMD_ORDER : 0);
+	if (to) {
+		hm_copy_to_vram(to, from, n);
+		dst[0] = migrate_pfn(page_to_pfn(to)) | write;
+		if (n > 1)
+			dst[0] |= MIGRATE_PFN_COMPOUND;
+		return;
+	}
+	/* A huge one that is split has to move completely. */
+	for (i = 0; n > 1 && i < n; i++) {
+		to = hm_vram_alloc(account, 0);
+		if (!to) {
+			while (i--) {
+				hm_vram_release(migrate_pfn_to_page(dst[i]));
+				dst[i] = 0;
+			}
+			break;
+		}
+		hm_copy_to_vram(to, from ? from + i : NULL, 1);
+		dst[i] = migrate_pfn(page_to_pfn(to)) | write;
+	}
+	if (!dst[0])
+		hm_count(account, HMM_MIRROR_COUNT_NO_VRAM, n);
+}
+
+/* What was moved, after migrate_vma_pages(). */
+static void hm_count_moved(struct hm_account *account, const struct hm_window *window,
+			   unsigned long npages, enum hmm_mirror_count small,
+			   enum hmm_mirror_count huge, u64 *done)
+{
+	unsigned long i;
+
+	for (i = 0; i < npages; i++) {
+		if (!(window->src[i] & MIGRATE_PFN_MIGRATE) ||
+		    !(window->dst[i] & MIGRATE_PFN_VALID))
+			continue;
+		if (window->dst[i] & MIGRATE_PFN_COMPOUND) {
+			hm_count(account, huge, 1);
+			*done += HM_BLOCK_PAGES;
+			i += HM_BLOCK_PAGES - 1;
+		} else {
+			hm_count(account, small, 1);
+			(*done)++;
+		}
+	}
+}
+
+/* One window of @vma. mmap_lock is held. */
+static int hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
+		      unsigned long start, unsigned long end, struct hm_window *window, u64 *done)
+{
+	struct migrate_vma args = {
+		.vma = vma,
+		.src = window->src,
+		.dst = window->dst,
+		.start = start,
+		.end = end,
+		.pgmap_owner = hm_vram_owner(account->vram),
+		.flags = MIGRATE_VMA_SELECT_SYSTEM,
+	};
+	unsigned long i;
+	int ret;
+
+	if (end - start == HM_BLOCK_SIZE)
+		args.flags |= MIGRATE_VMA_SELECT_COMPOUND;
+	memset(window->dst, 0, sizeof(window->dst));
+	ret = migrate_vma_setup(&args);
+	if (ret)
+		return 0;	/* a mapping of a kind that does not move */
+
+	for (i = 0; i < args.npages; i += hm_step(window->src[i]))
+		if (window->src[i] & MIGRATE_PFN_MIGRATE)
+			hm_to_vram_one(account, window->src[i], &window->dst[i]);
+	migrate_vma_pages(&args);
+	hm_count_moved(account, window, args.npages, HMM_MIRROR_COUNT_TO_VRAM_4K,
+		       HMM_MIRROR_COUNT_TO_VRAM_2M, done);
+	migrate_vma_finalize(&args);
+	return 0;
+}
+
+/* ---- home ---- */
+
+/*
+ * Destinations for one source in VRAM. @vma may be NULL, then a huge folio cannot
+ * be split: it waits for a better moment. Returns -ENOMEM if there is nothing.
+ */
+static int hm_to_ram_one(struct vm_area_struct *vma, unsigned long address, unsigned long src,
+			 unsigned long *dst)
+{
+	struct page *from = migrate_pfn_to_page(src);
+	unsigned long write = src & MIGRATE_PFN_WRITE, n = hm_step(src), i;
+	struct folio *folio;
+
+	if (n > 1) {
+		gfp_t gfp = GFP_TRANSHUGE_LIGHT;
+
+		folio = vma ? vma_alloc_folio(gfp, HPAGE_PMD_ORDER, vma, address) :
+			      folio_alloc(GFP_TRANSHUGE, HPAGE_PMD_ORDER);
+		if (folio) {
+			folio_lock(folio);
+			hm_copy_from_vram(&folio->page, from, n);
+			dst[0] = migrate_pfn(folio_pfn(folio)) | write | MIGRATE_PFN_COMPOUND;
+			return 0;
+		}
+		if (!vma)
+			return -ENOMEM;
+	}
+	for (i = 0; i < n; i++) {
+		folio = vma ? vma_alloc_folio(GFP_HIGHUSER_MOVABLE, 0, vma,
+					      address + i * PAGE_SIZE) :
+			      folio_alloc(GFP_HIGHUSER_MOVABLE, 0);
+		if (!folio) {
+			while (i--) {
+				folio = page_folio(migrate_pfn_to_page(dst[i]));
+				folio_unlock(folio);
+				folio_put(folio);
+				dst[i] = 0;
+			}
+			return -ENOMEM;
+		}
+		folio_lock(folio);
+		hm_copy_from_vram(&folio->page, from + i, 1);
+		dst[i] = migrate_pfn(folio_pfn(folio)) | write;
+	}
+	return 0;
+}
+
+/*
+ * Bring one window home. mmap_lock is held. @fault: the page that somebody waits
+ * for, locked and referenced by the core, or NULL. Returns -ENOMEM if that page,
+ * or without one any page, had to stay for lack of memory.
+ */
+static int hm_to_ram(struct hm_account *account, struct vm_area_struct *vma, unsigned long start,
+		     unsigned long end, struct page *fault, struct hm_window *window,
+		     bool huge, u64 *done, u64 *left)
+{
+	struct migrate_vma args = {
+		.vma = vma,
+		.src = window->src,
+		.dst = window->dst,
+		.start = start,
+		.end = end,
+		.pgmap_owner = hm_vram_owner(account->vram),
+		.flags = MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
+		.fault_page = fault,
+	};
+	u64 moved = 0, wanted = 0;
+	unsigned long i;
+	int ret = 0;
+
+	if (huge)
+		args.flags |= MIGRATE_VMA_SELECT_COMPOUND;
+	memset(window->dst, 0, sizeof(window->dst));
+	if (migrate_vma_setup(&args))
+		return 0;
+
+	for (i = 0; i < args.npages; i += hm_step(window->src[i])) {
+		unsigned long src = window->src[i];
+
+		/* Selecting device memory lets empty entries through as well. */
+		if (!(src & MIGRATE_PFN_MIGRATE) || !migrate_pfn_to_page(src))
+			continue;
+		wanted += hm_step(src);
+		if (hm_to_ram_one(vma, start + i * PAGE_SIZE, src, &window->dst[i]) &&
+		    (!fault || migrate_pfn_to_page(src) == fault || hm_step(src) > 1))
+			ret = -ENOMEM;
+	}
+	migrate_vma_pages(&args);
+	hm_count_moved(account, window, args.npages,
+		       fault ? HMM_MIRROR_COUNT_CPU_4K : HMM_MIRROR_COUNT_EVICT_4K,
+		       fault ? HMM_MIRROR_COUNT_CPU_2M : HMM_MIRROR_COUNT_EVICT_2M, &moved);
+	migrate_vma_finalize(&args);
+	*done += moved;
+	*left += wanted - min(wanted, moved);
+	return ret;
+}
+
+/*
+ * The host, a child of it, or khugepaged touches a page in VRAM. Without vmf->pte
+ * the whole block is one entry and comes back as such. Otherwise its neighbours
+ * come along, up to 64 KiB; but if the page is still part of a large folio (partly
+ * unmapped, moved by mremap), it comes alone: migrate_vma_collect_pmd() of 7.3
+ * goes on with the wrong folio after splitting one whose head is in the window.
+ *
+ * A page that could not be moved this time is simply touched again.
+ */
+vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf)
+{
+	struct folio *folio = page_folio(vmf->page);
+	struct hm_account *account = folio_zone_device_data(folio);
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long start, end;
+	struct hm_window *window;
+	u64 began = ktime_get_ns(), done = 0, left = 0;
+	int ret;
+
+	if (!vmf->pte) {
+		start = round_down(vmf->address, HM_BLOCK_SIZE);
+		end = start + HM_BLOCK_SIZE;
+	} else if (folio_test_large(folio)) {
+		start = vmf->address & PAGE_MASK;
+		end = start + PAGE_SIZE;
+	} else {
+		start = max(round_down(vmf->address, HM_AROUND * PAGE_SIZE), vma->vm_start);
+		end = min(round_down(vmf->address, HM_AROUND * PAGE_SIZE) + HM_AROUND * PAGE_SIZE,
+			  vma->vm_end);
+	}
+
+	window = kmalloc(sizeof(*window), GFP_KERNEL);
+	if (!window)
+		return VM_FAULT_OOM;
+	/* The folio, and its reference, may go with the pages. */
+	kref_get(&account->ref);
+	ret = hm_to_ram(account, vma, start, end, vmf->page, window, !vmf->pte, &done, &left);
+	hm_count(account, HMM_MIRROR_COUNT_CPU_FAULTS, 1);
+	hm_count(account, HMM_MIRROR_COUNT_NS_CPU, ktime_get_ns() - began);
+	hm_account_put(account);
+	kfree(window);
+	return ret ? VM_FAULT_OOM : 0;
+}
+
+/* ---- ranges ---- */
+
+typedef int (*hm_window_fn)(struct hm_context *ctx, struct vm_area_struct *vma,
+			    unsigned long start, unsigned long end, struct hm_window *window,
+			    u64 *done, u64 *left);
+
+/* Call @fn for every window of a range, mmap_lock held. Holes are -EFAULT if first. */
+static int hm_for_windows(struct hm_context *ctx, unsigned long first, unsigned long last,
+			  hm_window_fn fn, u64 *done, u64 *left)
+{
+	unsigned long address = first << PAGE_SHIFT, end = (last + 1) << PAGE_SHIFT, next;
+	struct hm_window *window;
+	bool any = false;
+	int ret = 0;
+
+	if (!mmget_not_zero(ctx->mm))
+		return -ENXIO;
+	window = kmalloc(sizeof(*window), GFP_KERNEL_ACCOUNT);
+	if (!window) {
+		mmput(ctx->mm);
+		return -ENOMEM;
+	}
+	for (; address < end; address = next) {
+		struct vm_area_struct *vma;
+
+		/* The lock is not held for longer than a block takes. */
+		mmap_read_lock(ctx->mm);
+		next = min(end, round_down(address, HM_BLOCK_SIZE) + HM_BLOCK_SIZE);
+		vma = find_vma(ctx->mm, address);
+		if (!vma || vma->vm_start >= next) {
+			if (!vma || vma->vm_start >= end)
+				next = end;
+			else
+				next = vma->vm_start;
+		} else {
+			address = max(address, vma->vm_start);
+			next = min(next, vma->vm_end);
+			any = true;
+			ret = fn(ctx, vma, address, next, window, done, left);
+		}
+		mmap_read_unlock(ctx->mm);
+		if (!ret && fatal_signal_pending(current))
+			ret = -EINTR;
+		if (ret)
+			break;
+		cond_resched();
+	}
+	kfree(window);
+	mmput(ctx->mm);
+	return ret ?: any ? 0 : -EFAULT;
+}
+
+static int hm_migrate_window(struct hm_context *ctx, struct vm_area_struct *vma,
+			     unsigned long start, unsigned long end, struct hm_window *window,
+			     u64 *done, u64 *left)
+{
+	if (!vma_is_anonymous(vma) || !(vma->vm_flags & VM_READ))
+		return 0;
+	return hm_to_vram(ctx->account, vma, start, end, window, done);
+}
+
+/* Move the pages @first to @last to VRAM and map what is there. */
+int hm_migrate_range(struct hm_context *ctx, unsigned long first, unsigned long last, u64 *done,
+		     u64 *left)
+{
+	u64 began = ktime_get_ns(), mapped = 0;
+	int ret = hm_for_windows(ctx, first, last, hm_migrate_window, done, left);
+
+	hm_count(ctx->account, HMM_MIRROR_COUNT_NS_TO_VRAM, ktime_get_ns() - began);
+	if (ret && !*done)
+		return ret;
+	*left = last - first + 1 - *done;
+	hm_count(ctx->account, HMM_MIRROR_COUNT_STAYED, *left);
+	/* Pages that it could not map are faults again. */
+	if (*done)
+		hm_mirror_range(ctx, first, last, HMM_MIRROR_PRESENT, &mapped);
+	return 0;
+}
+
+static int hm_evict_window(struct hm_context *ctx, struct vm_area_struct *vma,
+			   unsigned long start, unsigned long end, struct hm_window *window,
+			   u64 *done, u64 *left)
+{
+	return hm_to_ram(ctx->account, vma, start, end, NULL, window,
+			 end - start == HM_BLOCK_SIZE, done, left);
+}
+
+int hm_evict_range(struct hm_context *ctx, unsigned long first, unsigned long last, u64 *done,
+		   u64 *left)
+{
+	u64 began = ktime_get_ns();
+	int ret = hm_for_windows(ctx, first, last, hm_evict_window, done, left);
+
+	hm_count(ctx->account, HMM_MIRROR_COUNT_NS_EVICT, ktime_get_ns() - began);
+	return ret && !*done ? ret : 0;
+}
+
+/*
+ * Bring home whatever lies in a block of VRAM, whoever maps it. @pfn is the first
+ * of a block. Returns the pages that moved; best effort.
+ */
+unsigned long hm_evict_pfns(unsigned long pfn, unsigned long npages)
+{
+	struct hm_window *window;
+	unsigned long i, moved = 0;
+
+	window = kzalloc(sizeof(*window), GFP_KERNEL);
+	if (!window)
+		return 0;
+	migrate_device_range(window->src, pfn, npages);
+	for (i = 0; i < npages; i += hm_step(window->src[i]))
+		if (window->src[i] & MIGRATE_PFN_MIGRATE)
+			hm_to_ram_one(NULL, 0, window->src[i], &window->dst[i]);
+	migrate_device_pages(window->src, window->dst, npages);
+	for (i = 0; i < npages; i++)
+		if (window->src[i] & MIGRATE_PFN_MIGRATE && window->dst[i] & MIGRATE_PFN_VALID)
+			moved += hm_step(window->src[i]);
+	migrate_device_finalize(window->src, window->dst, npages);
+	kfree(window);
+	return moved;
+}

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Filling the device page table from the host's, by hmm_range_fault().
+ *
+ * One block (2 MiB) at a time: ask the core, without our lock, what is mapped;
+ * take the lock; if the host changed the range meanwhile, ask again; else store.
+ */
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+/* A range within one block, and what of it has to be there in the end. */
+struct hm_wish {
+	unsigned long first, last;		/* pages that may be stored */
+	unsigned long must_first, must_last;	/* ... that must be; none if first > last */
+	bool write;				/* must be writable */
+};
+
+static bool hm_wish_must(const struct hm_wish *wish, unsigned long index)
+{
+	return index >= wish->must_first && index <= wish->must_last;
+}
+
+/* Ask the core. mmap_lock is taken here. -EBUSY: the range changed, ask again. */
+static int hm_wish_snapshot(struct hm_context *ctx, const struct hm_wish *wish,
+			    struct hmm_range *range)
+{
+	unsigned long i;
+	int ret;
+
+	for (i = wish->first; i <= wish->last; i++) {
+		unsigned long *pfn = &range->hmm_pfns[i - wish->first];
+
+		*pfn = 0;
+		if (hm_wish_must(wish, i))
+			*pfn = HMM_PFN_REQ_FAULT | (wish->write ? HMM_PFN_REQ_WRITE : 0);
+	}
+	range->default_flags = 0;
+	range->pfn_flags_mask = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE;
+	range->notifier_seq = mmu_interval_read_begin(&ctx->notifier);
+	mmap_read_lock(ctx->mm);
+	ret = hmm_range_fault(range);
+	mmap_read_unlock(ctx->mm);
+	return ret;
+}
+
+/*
+ * Whether everything that must be there is. The core says success for a page of
+ * ours in VRAM that is read-only (after fork) although a writable one was asked
+ * for.
+ */
+static bool hm_wish_granted(const struct hm_wish *wish, const unsigned long *pfns)
+{
+	unsigned long need = HMM_PFN_VALID | (wish->write ? HMM_PFN_WRITE : 0);
+	unsigned long i;
+
+	for (i = max(wish->first, wish->must_first); i <= min(wish->last, wish->must_last); i++)
+		if ((pfns[i - wish->first] & (need | HMM_PFN_ERROR)) != need)
+			return false;
+	return true;
+}
+
+/*
+ * The core's answer for page @index as an entry, or 0. When a range begins within a
+ * huge page of device memory, hmm_vma_handle_absent_pmd() of 7.3 answers with
+ * frames counted from the folio's first page, not from the range's: take the right
+ * page of the folio, which is a block of its own.
+ */
+static u64 hm_entry(unsigned long index, unsigned long pfn)
+{
+	struct page *page;
+	u64 entry = HM_PTE_VALID;
+
+	if ((pfn & (HMM_PFN_VALID | HMM_PFN_ERROR)) != HMM_PFN_VALID)
+		return 0;
+	page = hmm_pfn_to_page(pfn);
+	if (is_device_private_page(page)) {
+		if (hmm_pfn_to_map_order(pfn) >= HPAGE_PMD_ORDER)
+			page = folio_page(page_folio(page), index % HM_BLOCK_PAGES);
+		page = hm_vram_backing(page);
+		entry |= HM_PTE_VRAM;
+	}
+	if (pfn & HMM_PFN_WRITE)
+		entry |= HM_PTE_WRITE;
+	return entry | page_to_pfn(page);
+}
+
+/* Whether the whole block can be one entry; a property of the first page then. */
+static bool hm_wish_huge(const struct hm_wish *wish, const unsigned long *pfns)
+{
+	u64 entry;
+
+	if (wish->first % HM_BLOCK_PAGES || wish->last - wish->first != HM_BLOCK_PAGES - 1)
+		return false;
+	if (hmm_pfn_to_map_order(pfns[0]) < HPAGE_PMD_ORDER)
+		return false;
+	entry = hm_entry(wish->first, pfns[0]);
+	if (!entry || (entry & HM_PTE_PFN) % HM_BLOCK_PAGES)
+		return false;
+	/* Device memory may be made of scattered pages: look at the last one. */
+	return hm_entry(wish->last, pfns[HM_BLOCK_PAGES - 1]) == entry + HM_BLOCK_PAGES - 1;
+}
+
+/* context.lock is held. Counts what must be there in @done. -EAGAIN: reserve. */
+static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
+			 const unsigned long *pfns, bool huge, u64 *done)
+{
+	unsigned long i, stored = 0, good = 0;
+	int ret;
+
+	if (huge) {
+		ret = hm_table_store_huge(&ctx->table, wish->first,
+					  hm_entry(wish->first, pfns[0]));
+		if (ret)
+			return ret;
+		hm_count(ctx->account, HMM_MIRROR_COUNT_MIRRORED_2M, 1);
+		*done += HM_BLOCK_PAGES;
+		return 0;
+	}
+	for (i = wish->first; i <= wish->last; i++) {
+		u64 entry = hm_entry(i, pfns[i - wish->first]);
+
+		if (!entry)
+			continue;
+		ret = hm_table_store(&ctx->table, i, entry);
+		if (ret)
+			return ret;
+		stored++;
+		if (wish->must_first > wish->must_last || hm_wish_must(wish, i))
+			good++;
+	}
+	hm_count(ctx->account, HMM_MIRROR_COUNT_MIRRORED_4K, stored);
+	*done += good;
+	return 0;
+}
+
+static bool hm_nothing(const struct hm_wish *wish, const unsigned long *pfns)
+{
+	unsigned long i;
+
+	for (i = wish->first; i <= wish->last; i++)
+		if (hm_entry(i, pfns[i - wish->first]))
+			return false;
+	return true;
+}
+
+/* Fulfil one wish. @pfns has room for a block. The host's mm is in use. */
+static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
+			  unsigned long *pfns, u64 *done)
+{
+	struct hmm_range range = {
+		.notifier = &ctx->notifier,
+		.start = wish->first << PAGE_SHIFT,
+		.end = (wish->last + 1) << PAGE_SHIFT,
+		.hmm_pfns = pfns,
+		.dev_private_owner = hm_vram_owner(ctx->account->vram),
+	};
+	unsigned long timeout = jiffies + msecs_to_jiffies(HMM_RANGE_DEFAULT_TIMEOUT);
+	bool huge;
+	int ret;
+
+	for (;;) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		if (time_after(jiffies, timeout))
+			return -EBUSY;
+		ret = hm_wish_snapshot(ctx, wish, &range);
+		if (ret == -EBUSY)
+			continue;
+		if (ret)
+			return ret == -EPERM ? -EACCES : -EFAULT;
+		if (!hm_wish_granted(wish, pfns)) {
+			/* Nobody's owner: what is in VRAM comes home first. */
+			if (!range.dev_private_owner)
+				return -EFAULT;
+			range.dev_private_owner = NULL;
+			continue;
+		}
+		if (hm_nothing(wish, pfns))
+			return 0;
+		huge = hm_wish_huge(wish, pfns);
+		ret = hm_table_reserve(&ctx->table, wish->first, !huge);
+		if (ret)
+			return ret;
+
+		mutex_lock(&ctx->lock);
+		if (ctx->dead)
+			ret = -ENXIO;
+		else if (mmu_interval_read_retry(&ctx->notifier, range.notifier_seq))
+			ret = -EAGAIN;
+		else
+			ret = hm_wish_store(ctx, wish, pfns, huge, done);
+		mutex_unlock(&ctx->lock);
+		if (ret != -EAGAIN)
+			return ret;
+	}
+}
+
+/*
+ * Mirror the pages @first to @last of the host. Counts pages in @done; stops at
+ * the first that cannot be. @flags: HMM_MIRROR_WRITE, HMM_MIRROR_PRESENT.
+ */
+int hm_mirror_range(struct hm_context *ctx, unsigned long first, unsigned long last, u32 flags,
+		    u64 *done)
+{
+	struct hm_wish wish = { .write = flags & HMM_MIRROR_WRITE };
+	unsigned long *pfns, next;
+	bool singly = false;
+	int ret = 0;
+
+	if (!mmget_not_zero(ctx->mm))
+		return -ENXIO;
+	pfns = kmalloc_array(HM_BLOCK_PAGES, sizeof(*pfns), GFP_KERNEL_ACCOUNT);
+	if (!pfns) {
+		ret = -ENOMEM;
+		goto out;
+	}
+	for (; !ret && first <= last; first = next) {
+		next = min(last + 1, round_down(first, HM_BLOCK_PAGES) + HM_BLOCK_PAGES);
+		/* Something in this block cannot be: up to it, one by one. */
+		if (singly)
+			next = first + 1;
+		wish.first = first;
+		wish.last = next - 1;
+		wish.must_first = flags & HMM_MIRROR_PRESENT ? 1 : wish.first;
+		wish.must_last = flags & HMM_MIRROR_PRESENT ? 0 : wish.last;
+		ret = hm_wish_fulfil(ctx, &wish, pfns, done);
+		if ((ret == -EFAULT || ret == -EACCES) && next - first > 1) {
+			singly = true;
+			next = first;
+			ret = 0;
+		}
+		cond_resched();
+	}
+	kfree(pfns);
+out:
+	mmput(ctx->mm);
+	return ret;
+}
+
+/*
+ * Serve a device fault without the pager: the page itself must come, and what
+ * else of its block is there already is taken along.
+ */
+int hm_mirror_fault(struct hm_context *ctx, unsigned long index, bool write)
+{
+	struct hm_wish wish = {
+		.first = round_down(index, HM_BLOCK_PAGES),
+		.last = round_down(index, HM_BLOCK_PAGES) + HM_BLOCK_PAGES - 1,
+		.must_first = index,
+		.must_last = index,
+		.write = write,
+	};
+	unsigned long *pfns;
+	u64 done = 0;
+	int ret;
+
+	if (!mmget_not_zero(ctx->mm))
+		return -ENXIO;
+	pfns = kmalloc_array(HM_BLOCK_PAGES, sizeof(*pfns), GFP_KERNEL_ACCOUNT);
+	if (pfns)
+		ret = hm_wish_fulfil(ctx, &wish, pfns, &done);
+	else
+		ret = -ENOMEM;
+	kfree(pfns);
+	mmput(ctx->mm);
+	return ret;
+}

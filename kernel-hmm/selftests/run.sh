@@ -1,0 +1,20 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-only
+#
+# run.sh [NAME...]: run the selftests of the loaded module, all or those whose
+# names contain a NAME. Meant for the virtual machine:
+#
+#   ./dev vm -- kernel-hmm/selftests/run.sh
+#
+# which has built them already (HMM_MIRROR_SELFTESTS); elsewhere they are built.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+program=${HMM_MIRROR_SELFTESTS:-}
+if [ ! -x "$program" ]; then
+	folder=$(mktemp -d)
+	trap 'rm -rf "$folder"' EXIT
+	make -s -C "$here" BUILD="$folder"
+	program=$folder/hmm_mirror_test
+fi
+[ -c /dev/hmm_mirror ] || { echo "1..0 # SKIP /dev/hmm_mirror is not there"; exit 4; }
+"$program" "$@"

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Device memory: per device, a range of physical addresses that the system does not
+ * use, with struct pages of type MEMORY_DEVICE_PRIVATE. This device has no memory
+ * chips: ordinary pages stand for them (the *backing*), allocated when a block of
+ * 2 MiB is first used and freed when it is empty again. What a driver for real
+ * hardware replaces is hm_vram_backing() and the copies in migrate.c.
+ *
+ * Pages are handed out singly or as a whole block (one folio). Every folio that
+ * is out holds a reference to the account it was allocated for.
+ */
+#include <linux/bitmap.h>
+#include <linux/delay.h>
+#include <linux/ioport.h>
+#include <linux/memremap.h>
+#include <linux/slab.h>
+#include <linux/pagemap.h>
+
+#include "internal.h"
+
+struct hm_vram_block {
+	struct list_head list;		/* vram.empty or .partial; in none when full */
+	struct page *backing;		/* 2 MiB in a row, or NULL */
+	struct page **scattered;	/* else single pages, if any */
+	unsigned int used;		/* pages that are out */
+	DECLARE_BITMAP(map, HPAGE_PMD_NR);
+};
+
+struct hm_vram {
+	struct dev_pagemap pagemap;
+	spinlock_t lock;		/* everything below; folio_free() may be atomic */
+	struct list_head empty;
+	struct list_head partial;
+	unsigned long used;		/* pages */
+	unsigned int nr_blocks;
+	struct hm_vram_block *blocks;
+};
+
+static struct hm_vram **hm_vrams;
+static unsigned int hm_nr_vrams;
+
+struct hm_vram *hm_vram_get(unsigned int device)
+{
+	return hm_vrams[device];
+}
+
+/* What the core knows this device's pages by. */
+void *hm_vram_owner(struct hm_vram *vram)
+{
+	return vram;
+}
+
+u64 hm_vram_used(unsigned int device)
+{
+	return (u64)READ_ONCE(hm_vrams[device]->used) << PAGE_SHIFT;
+}
+
+static struct hm_vram *hm_vram_of(struct page *page)
+{
+	return container_of(page_pgmap(page), struct hm_vram, pagemap);
+}
+
+static unsigned long hm_vram_first_pfn(struct hm_vram *vram)
+{
+	return PHYS_PFN(vram->pagemap.range.start);
+}
+
+static struct hm_vram_block *hm_vram_block_of(struct hm_vram *vram, struct page *page)
+{
+	return &vram->blocks[(page_to_pfn(page) - hm_vram_first_pfn(vram)) / HM_BLOCK_PAGES];
+}
+
+/* The page that holds the contents of @page, a page of some device. */
+struct page *hm_vram_backing(struct page *page)
+{
+	struct hm_vram_block *block = hm_vram_block_of(hm_vram_of(page), page);
+	unsigned long i = page_to_pfn(page) % HM_BLOCK_PAGES;
+
+	return block->backing ? block->backing + i : block->scattered[i];
+}
+
+static void hm_vram_block_strip(struct page *backing, struct page **scattered)
+{
+	unsigned int i;
+
+	for (i = 0; backing && i < HM_BLOCK_PAGES; i++)
+		__free_page(backing + i);
+	for (i = 0; scattered && i < HM_BLOCK_PAGES && scattered[i]; i++)
+		__free_page(scattered[i]);
+	kfree(scattered);
+}
+
+/* Contiguous if at all possible: only then the engine gets huge entries of it. */
+static bool hm_vram_block_back(struct hm_vram_block *block)
+{
+	struct page **scattered;
+	unsigned int i;
+
+	block->backing = alloc_pages(GFP_HIGHUSER | __GFP_NOWARN | __GFP_NORETRY, HPAGE_PMD_ORDER);
+	if (block->backing) {
+		split_page(block->backing, HPAGE_PMD_ORDER);
+		return true;
+	}
+	scattered = kcalloc(HM_BLOCK_PAGES, sizeof(*scattered), GFP_KERNEL);
+	for (i = 0; scattered && i < HM_BLOCK_PAGES; i++) {
+		scattered[i] = alloc_page(GFP_HIGHUSER | __GFP_NOWARN | __GFP_NORETRY);
+		if (!scattered[i]) {
+			hm_vram_block_strip(NULL, scattered);
+			return false;
+		}
+	}
+	block->scattered = scattered;
+	return scattered;
+}
+
+/* Take pages of a block; vram.lock is held. */
+static unsigned long hm_vram_take(struct hm_vram *vram, struct hm_vram_block *block, bool whole)
+{
+	unsigned long i = 0;
+
+	if (whole) {
+		bitmap_fill(block->map, HM_BLOCK_PAGES);
+		block->used = HM_BLOCK_PAGES;
+		vram->used += HM_BLOCK_PAGES;
+	} else {
+		i = find_first_zero_bit(block->map, HM_BLOCK_PAGES);
+		__set_bit(i, block->map);
+		block->used++;
+		vram->used++;
+	}
+	if (block->used == HM_BLOCK_PAGES)
+		list_del_init(&block->list);
+	else
+		list_move(&block->list, &vram->partial);
+	return hm_vram_first_pfn(vram) + (block - vram->blocks) * HM_BLOCK_PAGES + i;
+}
+
+/* 0: no room. */
+static unsigned long hm_vram_find(struct hm_vram *vram, bool whole)
+{
+	struct hm_vram_block *block;
+	unsigned long pfn = 0, flags;
+
+	spin_lock_irqsave(&vram->lock, flags);
+	block = list_first_entry_or_null(&vram->partial, struct hm_vram_block, list);
+	if (block && !whole) {
+		pfn = hm_vram_take(vram, block, false);
+		goto out;
+	}
+	block = list_first_entry_or_null(&vram->empty, struct hm_vram_block, list);
+	if (!block)
+		goto out;
+	list_del_init(&block->list);
+	spin_unlock_irqrestore(&vram->lock, flags);
+
+	if (!hm_vram_block_back(block)) {
+		spin_lock_irqsave(&vram->lock, flags);
+		list_add(&block->list, &vram->empty);
+		goto out;
+	}
+
+	spin_lock_irqsave(&vram->lock, flags);
+	pfn = hm_vram_take(vram, block, whole);
+out:
+	spin_unlock_irqrestore(&vram->lock, flags);
+	return pfn;
+}
+
+static bool hm_account_charge(struct hm_account *account, long pages)
+{
+	if (atomic_long_add_return(pages, &account->used) <= account->quota)
+		return true;
+	atomic_long_sub(pages, &account->used);
+	return false;
+}
+
+/*
+ * A locked folio of order 0 or 9 with undefined contents, or NULL: no room, or over
+ * the quota. hm_vram_release() undoes it until it is given to the core.
+ */
+struct page *hm_vram_alloc(struct hm_account *account, unsigned int order)
+{
+	struct hm_vram *vram = account->vram;
+	struct folio *folio;
+	unsigned long pfn;
+
+	if (!hm_account_charge(account, 1L << order))
+		return NULL;
+	pfn = hm_vram_find(vram, order);
+	if (!pfn) {
+		atomic_long_sub(1L << order, &account->used);
+		return NULL;
+	}
+	folio = (struct folio *)pfn_to_page(pfn);
+	zone_device_folio_init(folio, &vram->pagemap, order);
+	kref_get(&account->ref);
+	folio_set_zone_device_data(folio, account);
+	return &folio->page;
+}
+
+void hm_vram_release(struct page *page)
+{
+	unlock_page(page);
+	put_page(page);
+}
+
+/* The core's last reference went. Any context. */
+static void hm_vram_folio_free(struct folio *folio)
+{
+	struct hm_vram *vram = hm_vram_of(&folio->page);
+	struct hm_vram_block *block = hm_vram_block_of(vram, &folio->page);
+	struct hm_account *account = folio_zone_device_data(folio);
+	unsigned long n = folio_nr_pages(folio), i = folio_pfn(folio) % HM_BLOCK_PAGES, flags;
+	struct page *backing = NULL, **scattered = NULL;
+
+	folio_set_zone_device_data(folio, NULL);
+	spin_lock_irqsave(&vram->lock, flags);
+	bitmap_clear(block->map, i, n);
+	block->used -= n;
+	vram->used -= n;
+	if (block->used) {
+		list_move(&block->list, &vram->partial);
+	} else {
+		backing = block->backing;
+		scattered = block->scattered;
+		block->backing = NULL;
+		block->scattered = NULL;
+		list_move(&block->list, &vram->empty);
+	}
+	spin_unlock_irqrestore(&vram->lock, flags);
+	hm_vram_block_strip(backing, scattered);
+	atomic_long_sub(n, &account->used);
+	hm_account_put(account);
+}
+
+/* A folio becomes single pages; called for each of them but the first, then with NULL. */
+static void hm_vram_folio_split(struct folio *head, struct folio *tail)
+{
+	struct hm_account *account = head->page.zone_device_data;
+
+	if (!tail)
+		return;
+	tail->pgmap = head->pgmap;
+	tail->page.mapping = head->page.mapping;
+	tail->page.zone_device_data = account;
+	kref_get(&account->ref);
+}
+
+static const struct dev_pagemap_ops hm_vram_ops = {
+	.folio_free = hm_vram_folio_free,
+	.migrate_to_ram = hm_migrate_to_ram,
+	.folio_split = hm_vram_folio_split,
+};
+
+static struct hm_vram *hm_vram_create(unsigned long megabytes)
+{
+	unsigned long size = round_up((u64)megabytes << 20, HM_BLOCK_SIZE);
+	struct resource *resource;
+	struct hm_vram *vram;
+	void *address;
+	unsigned int i;
+	int ret = -ENOMEM;
+
+	vram = kzalloc(sizeof(*vram), GFP_KERNEL);
+	if (!vram)
+		return ERR_PTR(-ENOMEM);
+	spin_lock_init(&vram->lock);
+	INIT_LIST_HEAD(&vram->empty);
+	INIT_LIST_HEAD(&vram->partial);
+	vram->nr_blocks = size / HM_BLOCK_SIZE;
+	vram->blocks = kvcalloc(vram->nr_blocks, sizeof(*vram->blocks), GFP_KERNEL);
+	if (!vram->blocks)
+		goto err_vram;
+	for (i = 0; i < vram->nr_blocks; i++)
+		list_add_tail(&vram->blocks[i].list, &vram->empty);
+
+	resource = request_free_mem_region(&iomem_resource, size, "hmm_mirror");
+	if (IS_ERR(resource)) {
+		ret = PTR_ERR(resource);
+		goto err_blocks;
+	}
+	vram->pagemap.type = MEMORY_DEVICE_PRIVATE;
+	vram->pagemap.range.start = resource->start;
+	vram->pagemap.range.end = resource->end;
+	vram->pagemap.nr_range = 1;
+	vram->pagemap.ops = &hm_vram_ops;
+	vram->pagemap.owner = vram;
+	address = memremap_pages(&vram->pagemap, numa_node_id());
+	if (IS_ERR(address)) {
+		ret = PTR_ERR(address);
+		goto err_region;
+	}
+	return vram;
+
+err_region:
+	release_mem_region(vram->pagemap.range.start, range_len(&vram->pagemap.range));
+err_blocks:
+	kvfree(vram->blocks);
+err_vram:
+	kfree(vram);
+	return ERR_PTR(ret);
+}
+
+/*
+ * Nobody migrates any more, but processes may still have pages here: bring them
+ * home. A page that is being used elsewhere at this moment is tried again.
+ */
+static void hm_vram_destroy(struct hm_vram *vram)
+{
+	unsigned int i;
+
+	while (READ_ONCE(vram->used)) {
+		for (i = 0; i < vram->nr_blocks; i++)
+			if (READ_ONCE(vram->blocks[i].used))
+				hm_evict_pfns(hm_vram_first_pfn(vram) + i * HM_BLOCK_PAGES,
+					      HM_BLOCK_PAGES);
+		if (READ_ONCE(vram->used))
+			msleep(20);
+	}
+	memunmap_pages(&vram->pagemap);
+	release_mem_region(vram->pagemap.range.start, range_len(&vram->pagemap.range));
+	kvfree(vram->blocks);
+	kfree(vram);
+}
+
+void hm_vram_exit(void)
+{
+	while (hm_nr_vrams)
+		hm_vram_destroy(hm_vrams[--hm_nr_vrams]);
+	kfree(hm_vrams);
+}
+
+int hm_vram_init(unsigned int devices, unsigned long megabytes)
+{
+	hm_vrams = kcalloc(devices, sizeof(*hm_vrams), GFP_KERNEL);
+	if (!hm_vrams)
+		return -ENOMEM;
+	while (hm_nr_vrams < devices) {
+		struct hm_vram *vram = hm_vram_create(megabytes);
+
+		if (IS_ERR(vram)) {
+			hm_vram_exit();
+			return PTR_ERR(vram);
+		}
+		hm_vrams[hm_nr_vrams++] = vram;
+	}
+	return 0;
+}
