@@ -204,6 +204,8 @@ static void destroy(struct mcl_mirror *m)
 	note_live(u, NULL);
 	mcl_uffd_proxy_stop(u);
 	close_all(u);
+	if (u->probe)
+		munmap((void *)u->probe, PAGE_SIZE);
 	for (int i = 0; i < STAGING_COUNT; i++)
 		if (u->staging[i])
 			munmap((void *)u->staging[i], MCL_BLOCK_SIZE);
@@ -244,6 +246,8 @@ static int create(const struct mcl_mirror_params *params, struct mcl_mirror **ou
 	err = open_descriptors(u, why);
 	if (!err)
 		err = mcl_uffd_staging_init(u, why);
+	if (!err)
+		err = mcl_uffd_probe_init(u, why);
 	if (!err)
 		mcl_uffd_replace_data(u);
 	if (!err) {

@@ -80,6 +80,7 @@ struct mcl_vma {
 	uint64_t start, end, offset;
 	enum mcl_vma_kind kind;
 	bool readable, writable, executable, shared;
+	bool watched; /* of files[]: the host's changes are reported */
 	uint32_t dev_major, dev_minor;
 	uint64_t inode;
 };
@@ -156,6 +157,7 @@ struct mcl_uffd {
 	struct mcl_uffd_exit exits[EXITS_MAX];
 
 	uint64_t staging[STAGING_COUNT]; /* MCL_BLOCK_SIZE each, aligned to it; 0: not made yet */
+	uint64_t probe; /* a watched page of our own: asking about it tells whether the address space is changing */
 	uint8_t *bounce; /* MCL_BLOCK_SIZE */
 	uint8_t *zeros; /* MCL_BLOCK_SIZE that nobody writes, so it costs no memory */
 	struct mcl_uffd_queue queue;
@@ -215,6 +217,7 @@ uint64_t mcl_uffd_count_maps(struct mcl_uffd *u);
 /* mirror_uffd_register.c */
 /* Watch all of @vma, VMA_ANON or VMA_ANON_READ. Returns 0 or -errno; -EBUSY: another userfaultfd does already. */
 int mcl_uffd_watch(struct mcl_uffd *u, const struct mcl_vma *vma);
+int mcl_uffd_probe_init(struct mcl_uffd *u, struct mcl_reason *why);
 /* Whether [start, end) is still watched: 0; -EAGAIN: something is changing; -ENOENT: it is not. */
 int mcl_uffd_watched(struct mcl_uffd *u, uint64_t start, uint64_t end);
 /* Stop watching everything. Only when every page is PAGE_HOST. */
@@ -226,6 +229,10 @@ void mcl_uffd_tasks_refresh(struct mcl_uffd *u);
 unsigned int mcl_uffd_tasks_count(struct mcl_uffd *u);
 /* First page at or after @start, before @end, that must not be taken, or @end; *@until is where that part ends. */
 uint64_t mcl_uffd_tasks_next(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t *until);
+/* What "/<tid>/<file>" says, of at most @size - 1 characters. */
+bool mcl_uffd_task_text(struct mcl_uffd *u, int32_t tid, const char *file, char *text, size_t size);
+/* The system call that a thread is in, with its six arguments, or UINT64_MAX. */
+uint64_t mcl_uffd_task_syscall(struct mcl_uffd *u, int32_t tid, uint64_t *arg);
 /* Map such a page in place. Pages or -errno. After a refresh. */
 long mcl_uffd_tasks_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t page);
 /* See to threads that ended whose control block is mapped in place. */
@@ -280,6 +287,8 @@ void mcl_uffd_drop_copy(struct mcl_uffd *u, uint64_t page);
 long mcl_uffd_file_map(struct mcl_uffd *u, const struct mcl_vma *vma);
 /* Undo that for mappings that the host does not have like that any more. */
 void mcl_uffd_files_refresh(struct mcl_uffd *u);
+/* Undo it for what is in [start, end): the host has changed something there. */
+void mcl_uffd_files_unmapped(struct mcl_uffd *u, uint64_t start, uint64_t end);
 /* There are so many more PAGE_SNAPSHOT pages. */
 void mcl_uffd_note_snapshots(struct mcl_uffd *u, uint64_t pages);
 
@@ -295,6 +304,9 @@ void mcl_uffd_twins_drop(struct mcl_uffd *u);
 
 /* mirror_uffd_data.c: make .data pageable, if this is the only thread. In create(). */
 void mcl_uffd_replace_data(struct mcl_uffd *u);
+
+/* mirror_uffd_early.c: cut the device off from what is being unmapped, before that is read. */
+void mcl_uffd_early(struct mcl_uffd *u);
 
 /* mirror_uffd_event.c */
 /* Read what the host's userfaultfd has to say into the queue. */
@@ -317,6 +329,9 @@ void mcl_uffd_proxy_stop(struct mcl_uffd *u);
 /* Make a system call that may wait for the host's userfaultfd to be read; reads it meanwhile. Returns as the kernel does. */
 long mcl_uffd_proxy_call(struct mcl_uffd *u, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
 			 uint64_t f);
+
+/* Map the memfd over [start, start + size) unless that is not watched any more or changing: -EAGAIN. */
+long mcl_uffd_proxy_map(struct mcl_uffd *u, uint64_t start, uint64_t size, int prot);
 
 /* mirror_uffd_engine.c: the engine process. On the thread that lives as long as the engine. */
 int mcl_uffd_start(struct mcl_mirror *m, pid_t *pid, struct mcl_reason *why);

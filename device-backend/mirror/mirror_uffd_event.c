@@ -20,10 +20,15 @@
 void mcl_uffd_drain(struct mcl_uffd *u)
 {
 	while (u->queue.count < QUEUE_SIZE) {
-		uint64_t room = QUEUE_SIZE - u->queue.count;
-		long n = mcl_raw(SYS_read, (uint64_t)u->host_fd, (uint64_t)&u->queue.msgs[u->queue.count],
-				 mcl_min64(room, READ_BATCH) * sizeof(struct uffd_msg), 0, 0, 0);
+		bool changing = mcl_uffd_watched(u, u->probe, u->probe + PAGE_SIZE) == -EAGAIN;
+		uint64_t room = mcl_min64(QUEUE_SIZE - u->queue.count, changing ? 1 : READ_BATCH);
+		long n;
 
+		/* One at a time then, so that each is looked for before it is read. */
+		if (changing)
+			mcl_uffd_early(u);
+		n = mcl_raw(SYS_read, (uint64_t)u->host_fd, (uint64_t)&u->queue.msgs[u->queue.count],
+			    room * sizeof(struct uffd_msg), 0, 0, 0);
 		if (n == -EINTR)
 			continue;
 		if (n <= 0)
@@ -191,13 +196,15 @@ static bool handle_change(struct mcl_uffd *u, const struct uffd_msg *m, struct m
 	switch (m->event) {
 	case UFFD_EVENT_UNMAP:
 		mcl_uffd_purge(u, start, end, false);
+		mcl_uffd_files_unmapped(u, start, end);
 		break;
-	case UFFD_EVENT_REMOVE:
+	case UFFD_EVENT_REMOVE: /* of a shared mapping: it remains, and so do its pages */
 		mcl_uffd_purge(u, start, end, true);
 		drop_host_pages(u, start, end);
 		break;
 	case UFFD_EVENT_REMAP:
 		remapped(u, start, m->arg.remap.to, m->arg.remap.len);
+		mcl_uffd_files_unmapped(u, start, end);
 		break;
 	}
 	*out = (struct mcl_mirror_event){

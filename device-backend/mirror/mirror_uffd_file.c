@@ -3,8 +3,9 @@
  * Shared mappings of files, shared memory, memfds, MAP_SHARED | MAP_ANONYMOUS: the engine maps the same file at the same
  * place, over the mirror. Both sides then share its pages, coherently and without faults.
  *
- * The kernel does not report when the host unmaps such a mapping. So as long as there are any, each kernel that starts asks
- * for a look first (control->refresh), and those that the host no longer has, or has otherwise, go.
+ * Shared memory can be watched, so the host's munmap and the like are reported. Mappings of other files cannot: as long as
+ * there are any, each kernel that starts asks for a look first (control->refresh), and those that the host no longer
+ * has, or has otherwise, go.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -20,7 +21,11 @@ static void set_refresh(struct mcl_uffd *u)
 {
 	struct mcl_engine_control *control = (void *)(u->window.base + u->window.layout.control_offset);
 
-	atomic_store(&control->refresh, u->file_count || u->snapshot_pages);
+	bool needed = u->snapshot_pages;
+
+	for (unsigned int i = 0; i < u->file_count; i++)
+		needed |= !u->files[i].watched;
+	atomic_store(&control->refresh, needed);
 }
 
 void mcl_uffd_note_snapshots(struct mcl_uffd *u, uint64_t pages)
@@ -84,6 +89,7 @@ long mcl_uffd_file_map(struct mcl_uffd *u, const struct mcl_vma *vma)
 		.size = vma->end - vma->start,
 		.offset = vma->offset,
 	};
+	bool watched;
 	char path[80];
 	long fd, err;
 
@@ -91,6 +97,8 @@ long mcl_uffd_file_map(struct mcl_uffd *u, const struct mcl_vma *vma)
 		mcl_uffd_files_refresh(u);
 	if (u->file_count == FILES_MAX)
 		return -EOPNOTSUPP;
+	/* For the reports only: nothing of it is ever taken. Then the look, so that no change goes unnoticed. */
+	watched = !mcl_uffd_register(u->host_fd, vma->start, vma->end - vma->start, UFFDIO_REGISTER_MODE_WP);
 	map_files_path(path, vma->start, vma->end);
 	fd = mcl_raw(SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)path, (vma->writable ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0,
 		     0, 0);
@@ -102,7 +110,8 @@ long mcl_uffd_file_map(struct mcl_uffd *u, const struct mcl_vma *vma)
 	mcl_raw(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
 	if (err)
 		return err == -ESRCH ? err : -EOPNOTSUPP;
-	u->files[u->file_count++] = *vma;
+	u->files[u->file_count] = *vma;
+	u->files[u->file_count++].watched = watched;
 	set_refresh(u);
 	return (long)((vma->end - vma->start) >> PAGE_SHIFT);
 }
@@ -127,6 +136,16 @@ static void unmap_file(struct mcl_uffd *u, unsigned int i)
 	if (err && err != -ESRCH)
 		mcl_uffd_fatal("the engine cannot let go of a file", request.start, (int)err);
 	u->files[i] = u->files[--u->file_count];
+}
+
+void mcl_uffd_files_unmapped(struct mcl_uffd *u, uint64_t start, uint64_t end)
+{
+	for (unsigned int i = 0; i < u->file_count;)
+		if (u->files[i].start < end && u->files[i].end > start)
+			unmap_file(u, i);
+		else
+			i++;
+	set_refresh(u);
 }
 
 void mcl_uffd_files_refresh(struct mcl_uffd *u)

@@ -5,8 +5,8 @@
  * host's range. From then on it is shared memory, coherent without anybody's help.
  *
  * mmap() over a watched range makes the kernel report an unmap and wait until the report is read, so the proxy makes the
- * call while this thread reads. That report also tells that nobody replaced the mapping behind our back: without it, what
- * we mapped over was not what we thought.
+ * call while this thread reads. There is no mmap() that fails if the range has changed; the proxy asks just before whether it
+ * has, and the report tells afterwards: without it, what we mapped over was not what we thought.
  *
  * Promoted ranges stay watched, for the reports of munmap, mremap and madvise only: a hole in them is filled by
  * the kernel with zeros, as in any shared memory.
@@ -32,16 +32,26 @@ uint64_t mcl_uffd_promote_unit(struct mcl_uffd *u)
 	return eighths >= 4 ? 0 : FIRST_UNIT << eighths;
 }
 
-static bool still_mapped(struct mcl_uffd *u, uint64_t start, uint64_t end)
+/*
+ * Note what became of [start, end), which we have mapped and watch now: the host may have changed some of it again meanwhile.
+ * Returns pages promoted.
+ */
+static long settle(struct mcl_uffd *u, struct mcl_uffd_block *b, uint64_t start, uint64_t end)
 {
 	struct mcl_vma vma;
+	long pages = 0;
 
 	for (uint64_t at = start; at < end; at = vma.end) {
 		mcl_uffd_vma(u, at, &vma);
-		if (vma.kind != VMA_SHARED_OURS && !(vma.kind == VMA_OTHER && vma.inode == u->memfd_inode))
-			return false;
+		vma.end = mcl_min64(vma.end, end);
+		if (vma.kind == VMA_SHARED_OURS) {
+			mcl_uffd_set(b, at, vma.end, PAGE_PROMOTED);
+			pages += (long)((vma.end - at) >> PAGE_SHIFT);
+		} else {
+			mcl_uffd_purge(u, at, vma.end, false);
+		}
 	}
-	return true;
+	return pages;
 }
 
 long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t futex)
@@ -52,28 +62,22 @@ long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t st
 
 	if (mcl_uffd_tasks_futex(u, start, end, futex))
 		return -EMFILE;
-	if (mcl_uffd_watched(u, start, end))
+	if (mcl_uffd_changing(u))
 		return -EAGAIN;
-	at = mcl_uffd_proxy_call(u, SYS_mmap, start, end - start, (uint64_t)prot,
-				 MAP_SHARED | MAP_FIXED | MAP_NORESERVE, (uint64_t)u->memfd, start);
+	at = mcl_uffd_proxy_map(u, start, end - start, prot);
 	if (at < 0)
 		return at;
-	if (!mcl_uffd_own_unmap(u, start, end) || mcl_uffd_disturbed(u, start, end)) {
-		/* The host unmapped it just before us. What we made there must go; its own report does the rest. */
-		mcl_log_warn("pages at %#lx were unmapped while the device was using them", (unsigned long)start);
-		mcl_raw(SYS_munmap, start, end - start, 0, 0, 0, 0);
-		return -EAGAIN;
-	}
 	mcl_raw_madvise(start, end - start, MADV_DONTFORK);
-	if (mcl_uffd_register(u->host_fd, start, end - start, UFFDIO_REGISTER_MODE_WP) ||
-	    !still_mapped(u, start, end)) {
-		/* Unmapped by the host before we could watch it. */
-		mcl_uffd_purge(u, start, end, false);
-		return -EAGAIN;
+	if (!mcl_uffd_own_unmap(u, start, end)) {
+		/*
+		 * What was there was not what we watched: the host has just put something else there, or nothing. Its thread
+		 * may know that by now, so there is no way back.
+		 */
+		mcl_uffd_fatal("the host changed memory in the moment in which it was being mapped in place", start, 0);
 	}
-	mcl_uffd_set(b, start, end, PAGE_PROMOTED);
+	mcl_uffd_register(u->host_fd, start, end - start, UFFDIO_REGISTER_MODE_WP);
 	u->promoted_runs++;
-	return (long)((end - start) >> PAGE_SHIFT);
+	return settle(u, b, start, end);
 }
 
 void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)

@@ -10,7 +10,7 @@
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
 
-enum { PROXY_IDLE, PROXY_CALL, PROXY_END };
+enum { PROXY_IDLE, PROXY_CALL, PROXY_MAP, PROXY_END };
 
 static void *proxy_main(void *arg)
 {
@@ -28,7 +28,11 @@ static void *proxy_main(void *arg)
 			mcl_raw_futex_wait(&p->go, PROXY_IDLE);
 			continue;
 		}
-		p->ret = mcl_raw(p->nr, p->args[0], p->args[1], p->args[2], p->args[3], p->args[4], p->args[5]);
+		p->ret = 0;
+		if (go == PROXY_MAP)
+			p->ret = mcl_uffd_watched(u, p->args[0], p->args[0] + p->args[1]) ? -EAGAIN : 0;
+		if (!p->ret)
+			p->ret = mcl_raw(p->nr, p->args[0], p->args[1], p->args[2], p->args[3], p->args[4], p->args[5]);
 		atomic_store(&p->go, PROXY_IDLE);
 		mcl_raw(SYS_write, (uint64_t)p->done_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
 	}
@@ -90,8 +94,8 @@ static void serve_own_faults(struct mcl_uffd *u)
 	u->queue.count = kept;
 }
 
-long mcl_uffd_proxy_call(struct mcl_uffd *u, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
-			 uint64_t f)
+static long call(struct mcl_uffd *u, uint32_t how, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+		 uint64_t f)
 {
 	struct mcl_uffd_proxy *p = &u->proxy;
 	struct pollfd fds[2] = { { .fd = p->done_fd, .events = POLLIN }, { .fd = u->host_fd, .events = POLLIN } };
@@ -104,7 +108,7 @@ long mcl_uffd_proxy_call(struct mcl_uffd *u, long nr, uint64_t a, uint64_t b, ui
 	p->args[3] = d;
 	p->args[4] = e;
 	p->args[5] = f;
-	atomic_store(&p->go, PROXY_CALL);
+	atomic_store(&p->go, how);
 	mcl_raw_futex_wake(&p->go);
 	for (;;) {
 		mcl_raw(SYS_poll, (uint64_t)fds, 2, (uint64_t)-1, 0, 0, 0);
@@ -113,4 +117,16 @@ long mcl_uffd_proxy_call(struct mcl_uffd *u, long nr, uint64_t a, uint64_t b, ui
 		if (mcl_raw(SYS_read, (uint64_t)p->done_fd, (uint64_t)&count, sizeof(count), 0, 0, 0) > 0)
 			return p->ret;
 	}
+}
+
+long mcl_uffd_proxy_call(struct mcl_uffd *u, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+			 uint64_t f)
+{
+	return call(u, PROXY_CALL, nr, a, b, c, d, e, f);
+}
+
+long mcl_uffd_proxy_map(struct mcl_uffd *u, uint64_t start, uint64_t size, int prot)
+{
+	return call(u, PROXY_MAP, SYS_mmap, start, size, (uint64_t)prot, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
+		    (uint64_t)u->memfd, start);
 }

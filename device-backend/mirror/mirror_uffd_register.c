@@ -25,6 +25,22 @@ int mcl_uffd_watch(struct mcl_uffd *u, const struct mcl_vma *vma)
 	return err;
 }
 
+int mcl_uffd_probe_init(struct mcl_uffd *u, struct mcl_reason *why)
+{
+	void *page = mmap(NULL, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int err;
+
+	if (page == MAP_FAILED)
+		return mcl_reason(why, -ENOMEM, "out of memory");
+	u->probe = (uint64_t)page;
+	madvise(page, PAGE_SIZE, MADV_DONTFORK);
+	*(volatile char *)page = 1;
+	u->keep_out[u->keep_out_count++] = (struct mcl_span){ u->probe, u->probe + PAGE_SIZE, false };
+	err = mcl_uffd_register(u->host_fd, u->probe, PAGE_SIZE,
+				UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP);
+	return err ? mcl_reason(why, err, "cannot watch memory of this process") : 0;
+}
+
 int mcl_uffd_watched(struct mcl_uffd *u, uint64_t start, uint64_t end)
 {
 	/* Undoing a write protection that is not there changes nothing, but checks what has to be checked. */

@@ -263,42 +263,49 @@ static uint64_t parse_decimal(const char **at)
 	return value;
 }
 
-/* "<tid>/syscall" */
-static void syscall_path(char *path, int32_t tid)
+bool mcl_uffd_task_text(struct mcl_uffd *u, int32_t tid, const char *file, char *text, size_t size)
 {
-	static const char tail[] = "/syscall";
-	char digits[12];
+	char path[48], digits[12];
 	int n = 0, k = 0;
+	long fd, got;
 
 	for (; tid; tid /= 10)
 		digits[n++] = (char)('0' + tid % 10);
 	while (n)
 		path[k++] = digits[--n];
-	for (unsigned int i = 0; i < sizeof(tail); i++)
-		path[k++] = tail[i];
+	while (*file)
+		path[k++] = *file++;
+	path[k] = 0;
+	fd = mcl_raw(SYS_openat, (uint64_t)u->task_dir, (uint64_t)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	if (fd < 0)
+		return false;
+	got = mcl_raw(SYS_read, (uint64_t)fd, (uint64_t)text, size - 1, 0, 0, 0);
+	mcl_raw(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+	text[got > 0 ? got : 0] = 0;
+	return got > 0;
+}
+
+uint64_t mcl_uffd_task_syscall(struct mcl_uffd *u, int32_t tid, uint64_t *arg)
+{
+	char text[256];
+	const char *at = text;
+	uint64_t nr;
+
+	/* "running", or the number and its arguments in hexadecimal */
+	if (!mcl_uffd_task_text(u, tid, "/syscall", text, sizeof(text)) || text[0] < '0' || text[0] > '9')
+		return UINT64_MAX;
+	nr = parse_decimal(&at);
+	for (int i = 0; i < 6; i++)
+		arg[i] = parse_hex(&at);
+	return nr;
 }
 
 /* The shared futex that thread @tid waits for, or 0. */
 static uint64_t waits_for(struct mcl_uffd *u, int32_t tid)
 {
-	char path[32], text[256];
-	const char *at = text;
-	uint64_t nr, address, op;
-	long fd, n;
+	uint64_t arg[6];
 
-	syscall_path(path, tid);
-	fd = mcl_raw(SYS_openat, (uint64_t)u->task_dir, (uint64_t)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
-	if (fd < 0)
-		return 0;
-	n = mcl_raw(SYS_read, (uint64_t)fd, (uint64_t)text, sizeof(text) - 1, 0, 0, 0);
-	mcl_raw(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
-	if (n <= 0)
-		return 0;
-	text[n] = 0;
-	nr = parse_decimal(&at); /* "running" reads as 0 */
-	address = parse_hex(&at);
-	op = parse_hex(&at);
-	return nr == SYS_futex && !(op & FUTEX_PRIVATE_FLAG) ? address : 0;
+	return mcl_uffd_task_syscall(u, tid, arg) == SYS_futex && !(arg[1] & FUTEX_PRIVATE_FLAG) ? arg[0] : 0;
 }
 
 bool mcl_uffd_tasks_futex(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t except)

@@ -84,12 +84,9 @@ void mcl_pager_account(struct mcl_pager *p, uint64_t start, uint64_t end, bool t
 
 static void forget_block(struct mcl_pager_block *b, uint64_t start, uint64_t end)
 {
-	for (uint64_t unit = 0; unit < BLOCK_UNITS; unit++) {
-		if (b->base + unit * UNIT_SIZE >= end || b->base + (unit + 1) * UNIT_SIZE <= start)
-			continue;
-		b->bounces[unit] = 0;
-		b->moved_ns[unit] = b->home_ns[unit] = 0;
-	}
+	for (uint64_t i = 0; i < BLOCK_PAGES; i++)
+		if (b->base + i * PAGE_SIZE >= start && b->base + i * PAGE_SIZE < end)
+			b->bounces[i] = 0;
 }
 
 void mcl_pager_forget(struct mcl_pager *p, uint64_t start, uint64_t end)

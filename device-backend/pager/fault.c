@@ -51,28 +51,6 @@ static unsigned int unit_of(uint64_t address)
 	return (unsigned int)(address / UNIT_SIZE % BLOCK_UNITS);
 }
 
-static bool bounces(struct mcl_pager *p, uint64_t page)
-{
-	const struct mcl_pager_block *b = mcl_pager_block(p, page, false);
-
-	return b && p->policy.promote_after && b->bounces[unit_of(page)] >= p->policy.promote_after;
-}
-
-/* A device fault on memory that came home a moment ago, where it had been before. */
-static void note_bounce(struct mcl_pager *p, uint64_t page)
-{
-	struct mcl_pager_block *b = mcl_pager_block(p, page, true);
-	unsigned int unit = unit_of(page);
-
-	if (!b || !b->home_ns[unit])
-		return;
-	if (mcl_raw_now_ns() - b->home_ns[unit] < BOUNCE_NS)
-		b->bounces[unit] += b->bounces[unit] < UINT8_MAX;
-	else
-		b->bounces[unit] = 0;
-	b->home_ns[unit] = 0;
-}
-
 /* Note that the pages of [start, end) have just moved to VRAM. */
 static void moved(struct mcl_pager *p, uint64_t start, uint64_t end)
 {
@@ -87,11 +65,11 @@ static void moved(struct mcl_pager *p, uint64_t start, uint64_t end)
 }
 
 /* Map the unit of @page in place. Pages, or -errno as map(). */
-static long promote(struct mcl_pager *p, uint64_t page, const struct mcl_extent *e, enum mcl_access access)
+static long promote(struct mcl_pager *p, uint64_t page, const struct mcl_extent *e)
 {
 	uint64_t start = max64(page & ~(UNIT_SIZE - 1), e->start), began = mcl_raw_now_ns();
 	uint64_t end = min64((page & ~(UNIT_SIZE - 1)) + UNIT_SIZE, e->end);
-	long n = p->ops->map(p->m, start, end - start, page, access);
+	long n = p->ops->map(p->m, start, end - start, page, MCL_ACCESS_READ);
 
 	mcl_pager_account(p, start, end, true);
 	if (n > 0)
@@ -109,13 +87,6 @@ static long answer(struct mcl_pager *p, const struct mcl_fault *f, uint64_t page
 	uint64_t start, end, size;
 	long n;
 
-	*from = page & ~(UNIT_SIZE - 1);
-	*to = *from + UNIT_SIZE;
-
-	if (e->kind == MCL_EXTENT_PAGEABLE)
-		note_bounce(p, page);
-	if (e->kind == MCL_EXTENT_PAGEABLE && e->promotable && bounces(p, page))
-		return promote(p, page, e, f->access);
 	choose(p, &p->device_streams, page, e, &start, &end, &size);
 	*from = start;
 	*to = end;
@@ -181,12 +152,44 @@ bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
 	return true;
 }
 
+/*
+ * The CPU touched a page that had moved to VRAM a moment ago. Returns 1: it is mapped in place now; 0: let it go home; -EAGAIN:
+ * not yet, see *@not_before.
+ */
+static int bounced(struct mcl_pager *p, struct mcl_pager_block *b, uint64_t page, uint64_t age, uint64_t *not_before)
+{
+	const uint64_t hold = p->policy.hold_us * 1000ull;
+	uint8_t *count = &b->bounces[page / PAGE_SIZE % BLOCK_PAGES];
+	struct mcl_extent e;
+	long n = -EMFILE;
+
+	if (age > BOUNCE_NS) {
+		*count = 0;
+		return 0;
+	}
+	p->ops->extent(p->m, page, &e);
+	if (p->policy.promote_after && *count >= p->policy.promote_after && e.promotable) {
+		n = promote(p, page, &e);
+		if (n > 0) {
+			p->ops->replay(p->m, page & ~(UNIT_SIZE - 1), UNIT_SIZE);
+			return 1;
+		}
+		if (n == -EAGAIN)
+			return -EAGAIN;
+	}
+	/* Where nothing can be mapped in place, both sides make progress only if each keeps what it gets for a while. */
+	if (*count >= (p->policy.promote_after ? p->policy.promote_after : 3) && age < hold) {
+		*not_before = b->moved_ns[unit_of(page)] + hold;
+		return -EAGAIN;
+	}
+	*count += *count < UINT8_MAX;
+	return 0;
+}
+
 bool mcl_pager_host_fault(struct mcl_pager *p, uint64_t page, uint64_t *not_before)
 {
 	struct mcl_pager_block *b = mcl_pager_block(p, page, true);
 	uint64_t began = mcl_raw_now_ns(), start, end, size;
-	unsigned int unit = unit_of(page);
-	struct mcl_extent e;
 	long n;
 
 	*not_before = 0;
@@ -194,16 +197,12 @@ bool mcl_pager_host_fault(struct mcl_pager *p, uint64_t page, uint64_t *not_befo
 		p->ops->replay(p->m, page, PAGE_SIZE);
 		return true;
 	}
-	/* Where nothing can be mapped in place, both sides make progress only if each keeps what it gets for a while. */
-	if (b && began - b->moved_ns[unit] < p->policy.hold_us * 1000ull) {
-		p->ops->extent(p->m, page, &e);
-		if (!e.promotable) {
-			*not_before = b->moved_ns[unit] + p->policy.hold_us * 1000ull;
-			return false;
-		}
+	if (b) {
+		int ret = bounced(p, b, page, began - b->moved_ns[unit_of(page)], not_before);
+
+		if (ret)
+			return ret > 0;
 	}
-	if (b)
-		b->home_ns[unit] = began;
 	size = p->policy.chunk ? p->policy.chunk : mcl_stream_chunk(&p->host_streams, page, UNIT_SIZE, MCL_BLOCK_SIZE);
 	start = page & ~(size - 1);
 	end = start + size;

@@ -30,7 +30,7 @@ struct mcl_pager;
 /* What tests and experiments may fix; the process's options otherwise. */
 struct mcl_pager_policy {
 	uint64_t chunk; /* bytes moved for a fault, a power of two from 4 KiB to 2 MiB; 0: 64 KiB, doubling in sequences */
-	uint32_t promote_after; /* a unit that came home so often soon after it had moved is mapped in place; 0: never */
+	uint32_t promote_after; /* a page that came home so often soon after it had moved is mapped in place; 0: never */
 	uint32_t hold_us; /* how long a page that just moved stays on the device at least, if it cannot be mapped in place */
 };
 

@@ -11,7 +11,8 @@
 #include "pager/pager.h"
 
 #define PAGE_SIZE 4096ull
-#define UNIT_SIZE 65536ull /* bounces are counted, and first faults answered, in these */
+#define BLOCK_PAGES (MCL_BLOCK_SIZE / PAGE_SIZE)
+#define UNIT_SIZE 65536ull /* moved for a first fault, or mapped in place */
 #define BLOCK_UNITS (MCL_BLOCK_SIZE / UNIT_SIZE)
 
 /* What the pager remembers of a 2 MiB block of addresses (blocks.c). */
@@ -21,9 +22,8 @@ struct mcl_pager_block {
 	struct mcl_pager_block *newer, *older; /* by last device fault; only blocks with pages in VRAM */
 	bool listed;
 	uint16_t vram, shared; /* pages, as the mirror counted last */
-	uint8_t bounces[BLOCK_UNITS]; /* how often the unit moved to VRAM soon after it had come home */
-	uint64_t moved_ns[BLOCK_UNITS]; /* when it moved to VRAM */
-	uint64_t home_ns[BLOCK_UNITS]; /* when it came home because the CPU touched it; 0: not since it moved */
+	uint8_t bounces[BLOCK_PAGES]; /* how often the CPU touched the page soon after it had moved to VRAM */
+	uint64_t moved_ns[BLOCK_UNITS]; /* when pages of the unit moved there last */
 };
 
 /* Faults that come one after the other through memory (stream.c). */
