@@ -77,6 +77,7 @@ static void work(struct mcl_specialization *s)
 	struct mcl_code_object *co = NULL;
 	struct mcl_reason why = { "" };
 	struct mcl_compile_request req;
+	char *log = NULL;
 	bool wanted;
 	int err;
 
@@ -91,7 +92,7 @@ static void work(struct mcl_specialization *s)
 	mcl_source_request(s->source, &req);
 	req.local_size_count = count;
 	req.local_sizes = (const uint32_t(*)[3])sizes;
-	err = mcl_compile(&req, &co, NULL, &why);
+	err = mcl_compile(&req, &co, &log, &why);
 	if (!err)
 		mcl_used_sizes_store(s->source, (const uint32_t(*)[3])sizes, count);
 
@@ -101,7 +102,8 @@ static void work(struct mcl_specialization *s)
 		err = mcl_program_add_variants(s->build->code, co, &why);
 	pthread_mutex_unlock(&lock);
 	if (err)
-		mcl_log_info("no work-group functions for a local size: %s", why.text);
+		mcl_log_info("no work-group functions for a local size: %s\n%s", why.text, log ? log : "");
+	free(log);
 	mcl_code_object_put(co);
 }
 
