@@ -62,6 +62,9 @@ int mcl_private_thread(struct mcl_private *p, const char *name, void *(*fn)(void
 		return -ENOMEM;
 	if (mprotect(stack, GUARD_SIZE, PROT_NONE))
 		return -errno;
+	/* A child of fork() gets it all the same: there the C library tidies up the control blocks of threads that are gone. */
+	if (madvise(stack, STACK_SIZE + GUARD_SIZE, MADV_DOFORK))
+		return -errno;
 	err = pthread_attr_init(&attr);
 	if (err)
 		return -err;
