@@ -204,8 +204,10 @@ static int hm_engine_mmap(struct file *file, struct vm_area_struct *vma)
 	struct hm_context *ctx = file->private_data;
 	int ret = 0;
 
-	if (!(vma->vm_flags & VM_SHARED) || vma->vm_flags & VM_EXEC)
+	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
+	if (vma->vm_flags & VM_EXEC)
+		return -EPERM;
 	if (READ_ONCE(ctx->dead))
 		return -ENXIO;
 	mutex_lock(&hm_family);
@@ -223,8 +225,8 @@ static int hm_engine_mmap(struct file *file, struct vm_area_struct *vma)
 /* Whether @mm maps some context. mmap_lock is held. */
 bool hm_engine_is_mapped_by(struct mm_struct *mm)
 {
-	struct vm_area_struct *vma;
 	VMA_ITERATOR(vmi, mm, 0);
+	struct vm_area_struct *vma;
 
 	for_each_vma(vmi, vma)
 		if (vma->vm_ops == &hm_engine_vm_ops)

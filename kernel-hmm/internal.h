@@ -137,8 +137,8 @@ struct hm_context {
 	struct mmu_interval_notifier notifier;
 	struct mm_struct *mm;
 	struct list_head family;	/* hm_hosts */
-	struct mutex install;
-	struct mutex lock;
+	struct mutex install;		/* building the engine's page table */
+	struct mutex lock;		/* table, dead, and the engine's entries */
 	bool dead;			/* under lock: the mm went, or the host's file */
 	bool zapped;			/* ... and the engine lost every page */
 	struct hm_table table;

@@ -52,11 +52,19 @@ static int hm_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/* The context, complete, once there is one. */
+static struct hm_context *hm_context_or_null(struct file *file)
+{
+	struct hm_file *hf = file->private_data;
+
+	/* Pairs with the store in hm_ioctl_register(). */
+	return smp_load_acquire(&hf->ctx);
+}
+
 /* The context, for its own process only. */
 static struct hm_context *hm_context_of(struct file *file)
 {
-	struct hm_file *hf = file->private_data;
-	struct hm_context *ctx = smp_load_acquire(&hf->ctx);
+	struct hm_context *ctx = hm_context_or_null(file);
 
 	if (!ctx)
 		return ERR_PTR(-ENXIO);
@@ -72,8 +80,8 @@ static long hm_ioctl_info(struct hmm_mirror_info *info)
 	*info = (struct hmm_mirror_info) {
 		.version = HMM_MIRROR_VERSION,
 		.devices = devices,
-		.capabilities = HMM_MIRROR_CAP_MIRROR | HMM_MIRROR_CAP_HUGE | HMM_MIRROR_CAP_SERVICE |
-				(private ? HMM_MIRROR_CAP_MIGRATE : 0),
+		.capabilities = HMM_MIRROR_CAP_MIRROR | HMM_MIRROR_CAP_HUGE |
+				HMM_MIRROR_CAP_SERVICE | (private ? HMM_MIRROR_CAP_MIGRATE : 0),
 		.vram_size = private ? (u64)vram_mb << 20 : 0,
 		.vram_used = hm_vram_used(0),
 		.queue_max = HM_QUEUE_MAX,
@@ -97,7 +105,7 @@ static long hm_ioctl_register(struct file *file, const struct hmm_mirror_registe
 		ctx = hm_context_create(reg);
 		if (IS_ERR(ctx))
 			ret = PTR_ERR(ctx);
-		else
+		else	/* pairs with the load in hm_context_or_null() */
 			smp_store_release(&hf->ctx, ctx);
 	}
 	mutex_unlock(&hf->lock);
@@ -117,10 +125,12 @@ static int hm_range(u64 start, u64 size, unsigned long *first, unsigned long *la
 
 static long hm_ioctl_range(struct hm_context *ctx, unsigned int nr, struct hmm_mirror_range *range)
 {
-	u32 flags = nr == _IOC_NR(HMM_MIRROR_IOC_MIRROR) ? HMM_MIRROR_WRITE | HMM_MIRROR_PRESENT : 0;
 	unsigned long first, last;
+	u32 flags = 0;
 	long ret;
 
+	if (nr == _IOC_NR(HMM_MIRROR_IOC_MIRROR))
+		flags = HMM_MIRROR_WRITE | HMM_MIRROR_PRESENT;
 	if (range->flags & ~flags || range->pad)
 		return -EINVAL;
 	ret = hm_range(range->start, range->size, &first, &last);
@@ -325,8 +335,7 @@ static ssize_t hm_read(struct file *file, char __user *buffer, size_t size, loff
 
 static __poll_t hm_poll(struct file *file, poll_table *wait)
 {
-	struct hm_file *hf = file->private_data;
-	struct hm_context *ctx = smp_load_acquire(&hf->ctx);
+	struct hm_context *ctx = hm_context_or_null(file);
 
 	if (!ctx)
 		return EPOLLERR;

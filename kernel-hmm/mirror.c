@@ -62,8 +62,14 @@ static bool hm_wish_granted(const struct hm_wish *wish, const unsigned long *pfn
 	return true;
 }
 
+static bool hm_present(unsigned long pfn)
+{
+	return (pfn & (HMM_PFN_VALID | HMM_PFN_ERROR)) == HMM_PFN_VALID;
+}
+
 /*
- * The core's answer for page @index as an entry, or 0. When a range begins within a
+ * The core's answer for page @index as an entry, or 0. context.lock is held and the
+ * answer is still true, so that the page, and its backing, cannot go. When a range begins within a
  * huge page of device memory, hmm_vma_handle_absent_pmd() of 7.3 answers with
  * frames counted from the folio's first page, not from the range's: take the right
  * page of the folio, which is a block of its own.
@@ -73,7 +79,7 @@ static u64 hm_entry(unsigned long index, unsigned long pfn)
 	struct page *page;
 	u64 entry = HM_PTE_VALID;
 
-	if ((pfn & (HMM_PFN_VALID | HMM_PFN_ERROR)) != HMM_PFN_VALID)
+	if (!hm_present(pfn))
 		return 0;
 	page = hmm_pfn_to_page(pfn);
 	if (is_device_private_page(page)) {
@@ -87,32 +93,48 @@ static u64 hm_entry(unsigned long index, unsigned long pfn)
 	return entry | page_to_pfn(page);
 }
 
-/* Whether the whole block can be one entry; a property of the first page then. */
+/* Whether the whole block could be one entry. Without context.lock: only a guess. */
 static bool hm_wish_huge(const struct hm_wish *wish, const unsigned long *pfns)
 {
-	u64 entry;
-
-	if (wish->first % HM_BLOCK_PAGES || wish->last - wish->first != HM_BLOCK_PAGES - 1)
-		return false;
-	if (hmm_pfn_to_map_order(pfns[0]) < HPAGE_PMD_ORDER)
-		return false;
-	entry = hm_entry(wish->first, pfns[0]);
-	if (!entry || (entry & HM_PTE_PFN) % HM_BLOCK_PAGES)
-		return false;
-	/* Device memory may be made of scattered pages: look at the last one. */
-	return hm_entry(wish->last, pfns[HM_BLOCK_PAGES - 1]) == entry + HM_BLOCK_PAGES - 1;
+	return !(wish->first % HM_BLOCK_PAGES) &&
+	       wish->last - wish->first == HM_BLOCK_PAGES - 1 && hm_present(pfns[0]) &&
+	       hmm_pfn_to_map_order(pfns[0]) >= HPAGE_PMD_ORDER;
 }
 
-/* context.lock is held. Counts what must be there in @done. -EAGAIN: reserve. */
+/*
+ * Whether the block is the huge zero page. The core takes every 2 MiB entry of it for
+ * one of its own, which comes with a page table set aside; in the engine's mapping
+ * there is none, and zapping it would crash. It is not exported: it is the one huge
+ * page that belongs to nothing.
+ */
+static bool hm_is_huge_zero(u64 entry)
+{
+	struct folio *folio = page_folio(pfn_to_page(entry & HM_PTE_PFN));
+
+	return !(entry & (HM_PTE_WRITE | HM_PTE_VRAM)) && !folio_test_anon(folio) &&
+	       !folio->mapping;
+}
+
+/*
+ * context.lock is held. Counts what must be there in @done. -EAGAIN: reserve again,
+ * for single pages if @huge is no longer set.
+ */
 static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
-			 const unsigned long *pfns, bool huge, u64 *done)
+			 const unsigned long *pfns, bool *huge, u64 *done)
 {
 	unsigned long i, stored = 0, good = 0;
 	int ret;
 
-	if (huge) {
-		ret = hm_table_store_huge(&ctx->table, wish->first,
-					  hm_entry(wish->first, pfns[0]));
+	if (*huge) {
+		u64 entry = hm_entry(wish->first, pfns[0]);
+
+		/* Device memory may be made of scattered pages: look at the last one. */
+		if ((entry & HM_PTE_PFN) % HM_BLOCK_PAGES || hm_is_huge_zero(entry) ||
+		    hm_entry(wish->last, pfns[HM_BLOCK_PAGES - 1]) != entry + HM_BLOCK_PAGES - 1) {
+			*huge = false;
+			return -EAGAIN;
+		}
+		ret = hm_table_store_huge(&ctx->table, wish->first, entry);
 		if (ret)
 			return ret;
 		hm_count(ctx->account, HMM_MIRROR_COUNT_MIRRORED_2M, 1);
@@ -141,7 +163,7 @@ static bool hm_nothing(const struct hm_wish *wish, const unsigned long *pfns)
 	unsigned long i;
 
 	for (i = wish->first; i <= wish->last; i++)
-		if (hm_entry(i, pfns[i - wish->first]))
+		if (hm_present(pfns[i - wish->first]))
 			return false;
 	return true;
 }
@@ -158,7 +180,7 @@ static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 		.dev_private_owner = hm_vram_owner(ctx->account->vram),
 	};
 	unsigned long timeout = jiffies + msecs_to_jiffies(HMM_RANGE_DEFAULT_TIMEOUT);
-	bool huge;
+	bool huge = true;
 	int ret;
 
 	for (;;) {
@@ -180,7 +202,7 @@ static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 		}
 		if (hm_nothing(wish, pfns))
 			return 0;
-		huge = hm_wish_huge(wish, pfns);
+		huge = huge && hm_wish_huge(wish, pfns);
 		ret = hm_table_reserve(&ctx->table, wish->first, !huge);
 		if (ret)
 			return ret;
@@ -191,7 +213,7 @@ static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 		else if (mmu_interval_read_retry(&ctx->notifier, range.notifier_seq))
 			ret = -EAGAIN;
 		else
-			ret = hm_wish_store(ctx, wish, pfns, huge, done);
+			ret = hm_wish_store(ctx, wish, pfns, &huge, done);
 		mutex_unlock(&ctx->lock);
 		if (ret != -EAGAIN)
 			return ret;

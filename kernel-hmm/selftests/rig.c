@@ -52,6 +52,10 @@ static uint64_t engine_perform(const struct engine_request *request)
 		for (i = 0; i < request->value; i++)
 			__atomic_fetch_add((uint64_t *)request->address, 1, __ATOMIC_SEQ_CST);
 		return 0;
+	case ENGINE_SPRAY:
+		host_spray((void *)request->address, request->size, request->value,
+			   syscall(SYS_gettid));
+		return 0;
 	case ENGINE_TID:
 		return syscall(SYS_gettid);
 	case ENGINE_REGISTER: {
@@ -415,6 +419,24 @@ uint64_t host_check(const void *address, uint64_t size, uint64_t value)
 	for (i = 0; i < size / 8; i++)
 		bad += word[i] != value + i;
 	return bad;
+}
+
+void host_spray(void *address, uint64_t size, uint64_t times, unsigned int seed)
+{
+	uint64_t *word = address;
+
+	while (times--)
+		__atomic_fetch_add(&word[rand_r(&seed) % (size / 8)], 1, __ATOMIC_SEQ_CST);
+}
+
+uint64_t host_sum(const void *address, uint64_t size)
+{
+	const uint64_t *word = address;
+	uint64_t i, sum = 0;
+
+	for (i = 0; i < size / 8; i++)
+		sum += word[i];
+	return sum;
 }
 
 void *arena_map(uint64_t offset, uint64_t size, int prot, int flags)

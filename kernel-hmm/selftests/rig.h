@@ -30,6 +30,7 @@ enum engine_op {
 	ENGINE_FILL,	/* word i of the range becomes value + i */
 	ENGINE_CHECK,	/* returns how many words are not value + i */
 	ENGINE_ADD,	/* value times: atomically add 1 to the word */
+	ENGINE_SPRAY,	/* value times: add 1 to a random word of the range */
 	ENGINE_TID,	/* the thread's id */
 	ENGINE_REGISTER,/* try to become a host; returns errno */
 	ENGINE_EXIT,
@@ -92,6 +93,9 @@ uint64_t engine_check(struct rig *rig, const void *address, uint64_t size, uint6
 /* The same on the host. */
 void host_fill(void *address, uint64_t size, uint64_t value);
 uint64_t host_check(const void *address, uint64_t size, uint64_t value);
+
+void host_spray(void *address, uint64_t size, uint64_t times, unsigned int seed);
+uint64_t host_sum(const void *address, uint64_t size);
 
 /* Map anonymous memory at an offset of the arena; flags as for mmap, or 0. */
 void *arena_map(uint64_t offset, uint64_t size, int prot, int flags);

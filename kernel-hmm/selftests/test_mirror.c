@@ -290,6 +290,29 @@ TEST(huge_read_then_write)
 	rig_close(&rig);
 }
 
+/* The huge zero page is given to the engine as small pages: see hm_is_huge_zero(). */
+TEST(huge_zero)
+{
+	struct rig rig;
+	uint64_t *p;
+
+	rig_open(&rig, NULL);
+	p = arena_map(0, BLOCK, PROT_READ | PROT_WRITE, 0);
+	EXPECT_EQ(madvise(p, BLOCK, MADV_HUGEPAGE), 0);
+	EXPECT_EQ(*(volatile uint64_t *)p, 0);
+	rig.pager = pager_mirror_block;
+	EXPECT_EQ(engine_read(&rig, p), 0);
+	EXPECT_EQ(engine_read(&rig, p + 100000), 0);
+	EXPECT_EQ(rig.faults, 1);
+	EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_INSERTED_2M), 0);
+	EXPECT_EQ(rig_pages(&rig, p, BLOCK, HMM_MIRROR_PAGE_PRESENT), 512);
+	engine_write(&rig, p, 5);
+	EXPECT_EQ(p[0], 5);
+	EXPECT_EQ(p[100000], 0);
+	EXPECT_EQ(engine_read(&rig, p + 100000), 0);
+	rig_close(&rig);
+}
+
 /* Shared memory and files: the engine's writes are the file's. */
 TEST(memfd)
 {
