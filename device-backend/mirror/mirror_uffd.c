@@ -296,8 +296,12 @@ static void extent(struct mcl_mirror *m, uint64_t address, struct mcl_extent *ou
 	};
 	switch (vma.kind) {
 	case VMA_NONE:
-	case VMA_OWN:
 		out->kind = MCL_EXTENT_NONE;
+		break;
+	case VMA_OWN: /* to look at, as everything that is mapped, but a stray store must not hurt the pager */
+		out->writable = false;
+		if (!vma.readable)
+			out->kind = MCL_EXTENT_NONE;
 		break;
 	case VMA_ANON:
 		mcl_uffd_tasks_refresh(u);
@@ -370,7 +374,8 @@ static long map(struct mcl_mirror *m, uint64_t start, uint64_t size, uint64_t ad
 	long pages;
 
 	mcl_uffd_vma(u, address, &vma);
-	if (vma.kind == VMA_NONE || (access == MCL_ACCESS_WRITE ? !vma.writable : !vma.readable))
+	if (vma.kind == VMA_NONE || (access == MCL_ACCESS_WRITE ? !vma.writable : !vma.readable) ||
+	    (vma.kind == VMA_OWN && access == MCL_ACCESS_WRITE))
 		return -EFAULT;
 	start = mcl_max64(mcl_max64(start, vma.start), mcl_block_down(address));
 	end = mcl_min64(mcl_min64(end, vma.end), mcl_block_down(address) + MCL_BLOCK_SIZE);
@@ -442,6 +447,11 @@ static void replay(struct mcl_mirror *m, uint64_t start, uint64_t size)
 {
 	struct mcl_uffd *u = mcl_uffd_of(m);
 
+	enum mcl_page_state state = mcl_uffd_state(u, start);
+
+	/* A store that met a write protection which nobody needs any more would meet it again. */
+	if (size == PAGE_SIZE && (state == PAGE_VRAM || state == PAGE_TWIN || state == PAGE_PROMOTED))
+		mcl_uffd_protect(u->engine_fd, start, size, UFFDIO_WRITEPROTECT_MODE_DONTWAKE);
 	mcl_uffd_wake(u->engine_fd, start, size);
 	mcl_uffd_wake(u->host_fd, start, size);
 }

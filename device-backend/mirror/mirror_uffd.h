@@ -65,7 +65,7 @@ struct mcl_uffd_block {
 
 enum mcl_vma_kind {
 	VMA_NONE, /* nothing there */
-	VMA_OWN, /* the mirror's or the pager's own memory: the device may not have it */
+	VMA_OWN, /* the mirror's or the pager's own memory: the device may have a copy to read */
 	VMA_SYSTEM, /* data of the libraries that this code itself uses: the device may have a copy */
 	VMA_ANON, /* private anonymous, readable and writable: pages move */
 	VMA_ANON_READ, /* private anonymous, read-only */

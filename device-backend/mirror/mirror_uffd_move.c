@@ -111,6 +111,9 @@ int mcl_uffd_fill(struct mcl_uffd *u, uint64_t start, uint64_t end)
 	uint64_t at = start;
 	int err = 0;
 
+	/* What a page that went home from here has left in the engine's page table. */
+	if (mcl_uffd_protect(u->engine_fd, start, end - start, UFFDIO_WRITEPROTECT_MODE_DONTWAKE) == -ESRCH)
+		u->engine_dead = true;
 	while (at < end) {
 		at = fill_engine(u, at, end, 0, UFFDIO_ZEROPAGE_MODE_DONTWAKE, &err);
 		if (at == end)

@@ -148,6 +148,7 @@ long mcl_uffd_map_special(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_
 	case VMA_FILE_READ:
 	case VMA_FILE_WRITE:
 	case VMA_SYSTEM:
+	case VMA_OWN:
 		return copy_unwatched(u, vma, start, end, address, access);
 	case VMA_ANON: /* a page that cannot be taken */
 		return copy_unwatched(u, vma, address, address + PAGE_SIZE, address, access);
