@@ -157,6 +157,17 @@ static void work(void *ctx)
 	working = false;
 }
 
+bool mcl_service_busy_here(void)
+{
+	return working;
+}
+
+void mcl_service_help(void)
+{
+	look_at_watched();
+	run_lists();
+}
+
 void mcl_service_attach(struct mcl_backend *b)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;

@@ -41,6 +41,12 @@ void mcl_service_callbacks(struct mcl_event_callback *list);
 /* Wake the service thread of @b, or do the work here when it is dead. No locks held. */
 void mcl_service_run(struct mcl_backend *b);
 
+/* Whether this thread is doing the service thread's work just now: an application callback or a host command runs on it. */
+bool mcl_service_busy_here(void);
+
+/* Do what has become due meanwhile, for a callback that waits although it should not. No locks held. */
+void mcl_service_help(void);
+
 /*
  * Like mcl_backend_put(), but allowed everywhere: what application callbacks and finished queues drop on the service
  * thread is put by a thread of its own.

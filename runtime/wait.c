@@ -4,6 +4,7 @@
  * before it sleeps; whatever still has to happen on the host (user events, held commands, host commands) is waited for
  * asleep, on a condition variable.
  */
+#include <time.h>
 #include <utlist.h>
 
 #include "runtime/command.h"
@@ -16,6 +17,30 @@
  */
 #define LOOK_AGAIN_NS 20000000
 
+/*
+ * Sleep until @cond is signalled. On the service thread, where only a callback that breaks the rules waits, what it
+ * waits for may be this very thread's work: do that in between. Called with @lock held, which is dropped.
+ */
+static void sleep_on(pthread_cond_t *cond, pthread_mutex_t *lock)
+{
+	struct timespec until;
+
+	if (!mcl_service_busy_here()) {
+		pthread_cond_wait(cond, lock);
+		return;
+	}
+	pthread_mutex_unlock(lock);
+	mcl_service_help();
+	pthread_mutex_lock(lock);
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_nsec += 1000000;
+	if (until.tv_nsec >= 1000000000) {
+		until.tv_nsec -= 1000000000;
+		until.tv_sec++;
+	}
+	pthread_cond_timedwait(cond, lock, &until);
+}
+
 static cl_int wait_for_user_event(cl_event event)
 {
 	struct mcl_user_event *user = mcl_user_event_of(event);
@@ -23,7 +48,7 @@ static cl_int wait_for_user_event(cl_event event)
 
 	pthread_mutex_lock(&user->lock);
 	while ((status = atomic_load_explicit(&event->status, memory_order_relaxed)) > CL_COMPLETE)
-		pthread_cond_wait(&user->set, &user->lock);
+		sleep_on(&user->set, &user->lock);
 	pthread_mutex_unlock(&user->lock);
 	return status;
 }
@@ -31,7 +56,7 @@ static cl_int wait_for_user_event(cl_event event)
 static void sleep_for_progress(cl_command_queue q)
 {
 	q->sleepers++;
-	pthread_cond_wait(&q->progress, &q->lock);
+	sleep_on(&q->progress, &q->lock);
 	q->sleepers--;
 }
 

@@ -374,6 +374,50 @@ static void host_commands(void **state)
 	mcl_object_release_app(&kernel->obj);
 }
 
+struct blocker {
+	cl_kernel kernel;
+	cl_event gate; /* set by a second callback, which has to run while the first waits */
+	_Atomic int done;
+};
+
+static void CL_CALLBACK set_gate(cl_event event, cl_int status, void *data)
+{
+	(void)event, (void)status;
+	clSetUserEventStatus(((struct blocker *)data)->gate, CL_COMPLETE);
+}
+
+static void CL_CALLBACK wait_inside(cl_event event, cl_int status, void *data)
+{
+	struct blocker *b = data;
+	cl_event other = NULL, dependent = NULL;
+	bool ok;
+
+	(void)event, (void)status;
+	ok = !clEnqueueNDRangeKernel(fx.timed, b->kernel, 1, NULL, &one, NULL, 0, NULL, &other) &&
+	     !clSetEventCallback(other, CL_COMPLETE, set_gate, b) &&
+	     !clEnqueueNDRangeKernel(fx.wild, b->kernel, 1, NULL, &one, NULL, 2, (cl_event[]){ other, b->gate },
+				     &dependent) &&
+	     !clEnqueueSVMFree(fx.wild, 0, NULL, NULL, NULL, 1, &dependent, NULL) && !clWaitForEvents(1, &b->gate) &&
+	     !clWaitForEvents(1, &dependent) && !clFinish(fx.wild);
+	clReleaseEvent(other);
+	clReleaseEvent(dependent);
+	b->done = ok ? 1 : -1;
+}
+
+/* Callbacks must not wait, but one that does hangs nothing: not even when its own thread's work is what it waits for. */
+static void callback_that_waits(void **state)
+{
+	struct blocker b = { recorder(), user(), 0 };
+	cl_event event;
+
+	(void)state;
+	event = launch(fx.queue, b.kernel, 1, 0, NULL);
+	assert_ok(clSetEventCallback(event, CL_COMPLETE, wait_inside, &b));
+	fixture_until(&b.done, 1);
+	release((cl_event[]){ event, b.gate }, 2);
+	mcl_object_release_app(&b.kernel->obj);
+}
+
 struct death {
 	_Atomic int status;
 	_Atomic int called;
@@ -547,6 +591,7 @@ int main(void)
 		fixture_test(forgotten_user_event),
 		fixture_test(full_ring),
 		fixture_test(host_commands),
+		fixture_test(callback_that_waits),
 		fixture_test(engine_death),
 		fixture_test(engine_death_with_host_command),
 		fixture_test(from_many_threads),
