@@ -566,6 +566,10 @@ void mcl_ring_destroy(struct mcl_ring *ring)
 	pthread_mutex_unlock(&lock);
 	if (!foreign)
 		pthread_join(ring->thread, NULL);
+	/* What was lost with a backend that died never ran, so nobody has freed it. */
+	for (uint64_t seq = ring->done + 1; seq <= ring->submitted; seq++)
+		if (ring->slots[seq % ring->size].kind == FAKE_LAUNCH)
+			free_launch(&ring->slots[seq % ring->size].launch);
 	free(ring->slots);
 	free(ring);
 }
