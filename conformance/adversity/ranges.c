@@ -203,8 +203,10 @@ static void all_of_the_process(void **state)
 		for (int last = 0; last < 2; last++) {
 			const cl_ulong *p = (const cl_ulong *)(last ? end - PAGE : start);
 			cl_ulong out = 0;
+			cl_int err = clEnqueueSVMMemcpy(conf.queue, CL_TRUE, &out, p, sizeof(out), 0, NULL, NULL);
 
-			assert_cl(clEnqueueSVMMemcpy(conf.queue, CL_TRUE, &out, p, sizeof(out), 0, NULL, NULL));
+			if (err)
+				fail_msg("%d reading %p in %s", err, (const void *)p, line);
 			/* Stacks and heaps move on while we look; what never changes must be the same. */
 			if (rights[1] != 'w')
 				assert_int_equal(out, *p);
