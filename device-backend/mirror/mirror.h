@@ -110,6 +110,13 @@ struct mcl_mirror_ops {
 	/* After engine_gone(). Frees everything. */
 	void (*destroy)(struct mcl_mirror *m);
 
+	/*
+	 * Before a command is given to the device. Returns when it sees every change that the host had made to its address space
+	 * before the call, even a mapping in the place of one whose munmap() has not returned yet on another thread. Cheap if
+	 * nothing is changing. Any thread. NULL where there is nothing to wait for.
+	 */
+	void (*settle)(struct mcl_mirror *m);
+
 	/* Memory for clSVMAlloc and cl_mem: page-aligned, zeroed, valid on both sides. NULL and errno on failure. */
 	void *(*alloc)(struct mcl_mirror *m, size_t size);
 	void (*free)(struct mcl_mirror *m, void *ptr, size_t size);

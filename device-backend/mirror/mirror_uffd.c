@@ -530,6 +530,7 @@ static void engine_gone(struct mcl_mirror *m)
 
 	u->engine_dead = true;
 	home(m);
+	mcl_uffd_settle_end(u);
 	/* Closing it lets go of every thread that still waits for it. */
 	mcl_raw(SYS_close, (uint64_t)u->host_fd, 0, 0, 0, 0, 0);
 	u->host_fd = -1;
@@ -555,6 +556,7 @@ const struct mcl_mirror_ops mcl_mirror_uffd = {
 	.start = start,
 	.engine_gone = engine_gone,
 	.destroy = destroy,
+	.settle = mcl_uffd_settle,
 	.alloc = mcl_uffd_svm_alloc,
 	.free = mcl_uffd_svm_free,
 	.keep_out = keep_out,

@@ -163,6 +163,11 @@ struct mcl_uffd {
 	struct mcl_uffd_queue queue;
 	struct mcl_uffd_proxy proxy;
 
+	/* for mcl_uffd_settle(), any thread */
+	_Atomic uint32_t polling; /* next_events() is being called */
+	_Atomic uint32_t busy; /* reports were read that are not handled yet */
+	_Atomic uint32_t settle_wanted, settle_done; /* tickets; the second is a futex */
+
 	_Atomic uint32_t svm_lock; /* 0 or 1; see mcl_uffd_svm_free() */
 	unsigned int file_count;
 	struct mcl_vma files[FILES_MAX]; /* shared mappings that the engine has too (mirror_uffd_file.c) */
@@ -321,6 +326,10 @@ bool mcl_uffd_disturbed(struct mcl_uffd *u, uint64_t start, uint64_t end);
 bool mcl_uffd_own_unmap(struct mcl_uffd *u, uint64_t start, uint64_t end);
 bool mcl_uffd_own_remap(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
 unsigned int mcl_uffd_host_events(struct mcl_uffd *u, struct mcl_mirror_event *events, unsigned int max);
+/* Any thread: wait until every change made before has been handled. */
+void mcl_uffd_settle(struct mcl_mirror *m);
+/* The pager ends: nobody waits any more. */
+void mcl_uffd_settle_end(struct mcl_uffd *u);
 int mcl_uffd_next_events(struct mcl_mirror *m, struct mcl_mirror_event *events, unsigned int max);
 
 /* mirror_uffd_proxy.c */

@@ -19,20 +19,29 @@
 
 void mcl_uffd_drain(struct mcl_uffd *u)
 {
+	const unsigned int before = u->queue.count;
+	const uint64_t one = 1;
+
 	while (u->queue.count < QUEUE_SIZE) {
 		bool changing = mcl_uffd_watched(u, u->probe, u->probe + PAGE_SIZE) == -EAGAIN;
 		uint64_t room = mcl_min64(QUEUE_SIZE - u->queue.count, changing ? 1 : READ_BATCH);
 		long n;
 
 		/* One at a time then, so that each is looked for before it is read. */
-		if (changing)
+		if (changing) {
+			atomic_store(&u->busy, 1);
 			mcl_uffd_early(u);
+		}
 		n = mcl_raw(SYS_read, (uint64_t)u->host_fd, (uint64_t)&u->queue.msgs[u->queue.count],
 			    room * sizeof(struct uffd_msg), 0, 0, 0);
 		if (n == -EINTR)
 			continue;
-		if (n <= 0)
+		if (n <= 0) {
+			/* Most callers are in the middle of something; whoever polls next must not sleep over this. */
+			if (u->queue.count > before)
+				mcl_raw(SYS_write, (uint64_t)u->again_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
 			return;
+		}
 		u->queue.count += (unsigned int)(n / (long)sizeof(struct uffd_msg));
 	}
 	mcl_uffd_fatal("too many threads touch memory of the userfaultfd mirror at once", 0, 0);
@@ -350,10 +359,69 @@ unsigned int mcl_uffd_host_events(struct mcl_uffd *u, struct mcl_mirror_event *e
 	return count;
 }
 
+/* ---- for threads that give commands to the device ---- */
+
+static bool changing_now(struct mcl_uffd *u)
+{
+	return mcl_uffd_watched(u, u->probe, u->probe + PAGE_SIZE) == -EAGAIN;
+}
+
+/*
+ * A change is noticed by the probe until its report is read, and by .busy from before that until it is handled; asked in
+ * this order, neither can be missed.
+ */
+void mcl_uffd_settle(struct mcl_mirror *m)
+{
+	struct mcl_uffd *u = mcl_uffd_of(m);
+	uint32_t ticket, done;
+	uint64_t one = 1;
+
+	if (!atomic_load(&u->polling) || (!changing_now(u) && !atomic_load(&u->busy)))
+		return;
+	ticket = atomic_fetch_add(&u->settle_wanted, 1) + 1;
+	mcl_raw(SYS_write, (uint64_t)u->again_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
+	while (atomic_load(&u->polling)) {
+		done = atomic_load(&u->settle_done);
+		if ((int32_t)(done - ticket) >= 0)
+			return;
+		mcl_raw_futex_wait(&u->settle_done, done);
+	}
+}
+
+static void settled(struct mcl_uffd *u, uint32_t wanted)
+{
+	if (wanted == atomic_load(&u->settle_done))
+		return;
+	atomic_store(&u->settle_done, wanted);
+	mcl_raw_futex_wake(&u->settle_done);
+}
+
+void mcl_uffd_settle_end(struct mcl_uffd *u)
+{
+	atomic_store(&u->polling, 0);
+	settled(u, atomic_load(&u->settle_wanted) + 1);
+}
+
 int mcl_uffd_next_events(struct mcl_mirror *m, struct mcl_mirror_event *events, unsigned int max)
 {
 	struct mcl_uffd *u = mcl_uffd_of(m);
-	unsigned int count = mcl_uffd_host_events(u, events, max);
+	uint32_t wanted = atomic_load(&u->settle_wanted);
+	unsigned int count;
+
+	atomic_store(&u->polling, 1);
+	atomic_store(&u->busy, 1);
+	count = mcl_uffd_host_events(u, events, max);
+	if (!mcl_uffd_changing(u)) {
+		/* What was read later, by a system call that this led to, is seen here as well. */
+		atomic_store(&u->busy, 0);
+		if (!changing_now(u))
+			settled(u, wanted);
+	}
+	if (wanted != atomic_load(&u->settle_done)) {
+		uint64_t one = 1;
+
+		mcl_raw(SYS_write, (uint64_t)u->again_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
+	}
 
 	if (!u->engine_dead && count < max)
 		count += engine_faults(u, events + count, max - count);

@@ -27,6 +27,8 @@ void *mcl_uffd_svm_alloc(struct mcl_mirror *m, size_t size)
 	at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (at == MAP_FAILED)
 		return NULL;
+	/* Another thread may just be unmapping what was here: then the memfd still has pages of that. */
+	mcl_uffd_settle(m);
 	if (mmap(at, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED | MAP_NORESERVE, u->memfd,
 		 (off_t)(uintptr_t)at) == MAP_FAILED) {
 		munmap(at, bytes);

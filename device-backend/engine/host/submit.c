@@ -31,6 +31,8 @@ static int begin(struct mcl_ring *ring, struct submission *s)
 
 	if (mcl_backend_state(b) != MCL_BACKEND_ALIVE)
 		return -ENODEV;
+	if (b->ops->settle)
+		b->ops->settle(b->mirror);
 	pthread_mutex_lock(&hw->lock);
 	while (!mcl_slot_available(ring)) {
 		/*
