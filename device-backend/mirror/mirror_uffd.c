@@ -208,7 +208,7 @@ static void destroy(struct mcl_mirror *m)
 		munmap((void *)u->probe, PAGE_SIZE);
 	for (int i = 0; i < STAGING_COUNT; i++)
 		if (u->staging[i])
-			munmap((void *)u->staging[i], MCL_BLOCK_SIZE);
+			munmap((void *)u->staging_reserve[i], 2 * MCL_BLOCK_SIZE);
 	mcl_private_destroy(&memory);
 }
 

@@ -156,6 +156,8 @@ struct mcl_uffd {
 	uint64_t task_exempt; /* page that may be taken all the same, on its way to be mapped in place */
 	struct mcl_uffd_exit exits[EXITS_MAX];
 
+	uint64_t staging_reserve[STAGING_COUNT]; /* what is mapped for it, twice the size */
+	bool staging_open[STAGING_COUNT]; /* accessible just now */
 	uint64_t staging[STAGING_COUNT]; /* MCL_BLOCK_SIZE each, aligned to it; 0: not made yet */
 	uint64_t probe; /* a watched page of our own: asking about it tells whether the address space is changing */
 	uint8_t *bounce; /* MCL_BLOCK_SIZE */
@@ -257,6 +259,9 @@ void mcl_uffd_tasks_wake(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_
 
 /* mirror_uffd_move.c */
 int mcl_uffd_staging_init(struct mcl_uffd *u, struct mcl_reason *why);
+/* The staging area of a kind, made on first use, usable until it is closed; 0 if that fails. */
+uint64_t mcl_uffd_staging(struct mcl_uffd *u, int kind);
+void mcl_uffd_staging_close(struct mcl_uffd *u);
 /* Take PAGE_HOST pages of [start, end), within one block and VMA_ANON @vma, to VRAM. Returns pages or -errno. */
 long mcl_uffd_take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t address);
 /* Bring the PAGE_VRAM pages of [start, end) home. Returns pages or -errno. */

@@ -145,7 +145,7 @@ bool mcl_uffd_own_remap(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t
  */
 static void drop_host_pages(struct mcl_uffd *u, uint64_t start, uint64_t end)
 {
-	uint64_t stage = u->staging[STAGING_PLAIN];
+	uint64_t stage = mcl_uffd_staging(u, STAGING_PLAIN);
 
 	for (uint64_t at = start; stage && at < end;) {
 		uint64_t stop = mcl_min64(end, mcl_block_down(at) + MCL_BLOCK_SIZE);
@@ -167,6 +167,7 @@ static void drop_host_pages(struct mcl_uffd *u, uint64_t start, uint64_t end)
 		}
 		at = stop;
 	}
+	mcl_uffd_staging_close(u);
 }
 
 static void remapped(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)

@@ -135,6 +135,8 @@ static void unmap_file(struct mcl_uffd *u, unsigned int i)
 	/* Better no device than one that sees what the host has unmapped. */
 	if (err && err != -ESRCH)
 		mcl_uffd_fatal("the engine cannot let go of a file", request.start, (int)err);
+	/* Between mapping and watching it the engine may have stored to the mirror; the store was for what is gone. */
+	mcl_uffd_punch(u, request.start, request.start + request.size);
 	u->files[i] = u->files[--u->file_count];
 }
 

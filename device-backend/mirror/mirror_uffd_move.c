@@ -37,37 +37,51 @@ int mcl_uffd_staging_init(struct mcl_uffd *u, struct mcl_reason *why)
 	return u->staging_fd < 0 ? u->staging_fd : 0;
 }
 
-/* The staging area of @kind, made on first use; 0 if that fails. */
-static uint64_t staging_area(struct mcl_uffd *u, int kind)
+static int staging_prot(int kind)
 {
-	int prot = PROT_READ | PROT_WRITE;
+	return PROT_READ | PROT_WRITE | (kind == STAGING_EXEC || kind == STAGING_LOCKED_EXEC ? PROT_EXEC : 0);
+}
+
+/* An area that nobody can touch, watched: outside mcl_uffd_take() a load from it must be an ordinary fault. */
+static uint64_t make_staging(struct mcl_uffd *u, int kind)
+{
 	uint64_t reserve, at;
 
-	if (u->staging[kind])
-		return u->staging[kind];
 	if (u->keep_out_count >= KEEP_OUT_MAX)
 		return 0;
-	if (kind == STAGING_EXEC || kind == STAGING_LOCKED_EXEC)
-		prot |= PROT_EXEC;
 	reserve = (uint64_t)mcl_raw(SYS_mmap, 0, 2 * MCL_BLOCK_SIZE, PROT_NONE,
 				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, (uint64_t)-1, 0);
 	if (reserve > USER_END)
 		return 0;
 	at = mcl_block_down(reserve + MCL_BLOCK_SIZE - 1);
-	if (mcl_raw(SYS_mprotect, at, MCL_BLOCK_SIZE, (uint64_t)prot, 0, 0, 0))
-		goto err_unmap;
-	mcl_raw_madvise(at, MCL_BLOCK_SIZE, MADV_DONTFORK);
-	if (kind >= STAGING_LOCKED && mcl_raw(SYS_mlock2, at, MCL_BLOCK_SIZE, MLOCK_ONFAULT, 0, 0, 0))
-		goto err_unmap;
-	if (mcl_uffd_register(u->staging_fd, at, MCL_BLOCK_SIZE, UFFDIO_REGISTER_MODE_MISSING))
-		goto err_unmap;
+	mcl_raw_madvise(reserve, 2 * MCL_BLOCK_SIZE, MADV_DONTFORK);
+	if ((kind >= STAGING_LOCKED && mcl_raw(SYS_mlock2, at, MCL_BLOCK_SIZE, MLOCK_ONFAULT, 0, 0, 0)) ||
+	    mcl_uffd_register(u->staging_fd, at, MCL_BLOCK_SIZE, UFFDIO_REGISTER_MODE_MISSING)) {
+		mcl_raw(SYS_munmap, reserve, 2 * MCL_BLOCK_SIZE, 0, 0, 0, 0);
+		return 0;
+	}
 	u->keep_out[u->keep_out_count++] = (struct mcl_span){ reserve, reserve + 2 * MCL_BLOCK_SIZE, false };
-	u->staging[kind] = at;
+	u->staging_reserve[kind] = reserve;
 	return at;
+}
 
-err_unmap:
-	mcl_raw(SYS_munmap, reserve, 2 * MCL_BLOCK_SIZE, 0, 0, 0, 0);
-	return 0;
+uint64_t mcl_uffd_staging(struct mcl_uffd *u, int kind)
+{
+	if (!u->staging[kind])
+		u->staging[kind] = make_staging(u, kind);
+	if (u->staging[kind] && !u->staging_open[kind])
+		u->staging_open[kind] =
+			!mcl_raw(SYS_mprotect, u->staging[kind], MCL_BLOCK_SIZE, (uint64_t)staging_prot(kind), 0, 0, 0);
+	return u->staging_open[kind] ? u->staging[kind] : 0;
+}
+
+void mcl_uffd_staging_close(struct mcl_uffd *u)
+{
+	for (int kind = 0; kind < STAGING_COUNT; kind++) {
+		if (u->staging_open[kind])
+			mcl_raw(SYS_mprotect, u->staging[kind], MCL_BLOCK_SIZE, PROT_NONE, 0, 0, 0);
+		u->staging_open[kind] = false;
+	}
 }
 
 void mcl_uffd_punch(struct mcl_uffd *u, uint64_t start, uint64_t end)
@@ -296,12 +310,12 @@ static int fill_part(struct mcl_uffd *u, uint64_t offset, uint64_t part, bool pr
 /* What MOVE did not take at @at, and why: try harder if somebody waits for this page. True: it moved after all. */
 static bool move_harder(struct mcl_uffd *u, int *kind, uint64_t base, uint64_t at, bool wanted, int err)
 {
-	uint64_t stage = staging_area(u, *kind) + (at - base);
+	uint64_t stage = mcl_uffd_staging(u, *kind) + (at - base);
 
 	if (err == -EINVAL && *kind < STAGING_LOCKED) {
 		/* Perhaps the host has locked it in memory. */
 		int locked = *kind == STAGING_EXEC ? STAGING_LOCKED_EXEC : STAGING_LOCKED;
-		uint64_t area = staging_area(u, locked);
+		uint64_t area = mcl_uffd_staging(u, locked);
 
 		if (area)
 			*kind = locked;
@@ -330,7 +344,7 @@ static uint64_t move_out(struct mcl_uffd *u, int *kind, uint64_t base, uint64_t 
 
 	*err = 0;
 	while (at < end) {
-		uint64_t area = staging_area(u, *kind);
+		uint64_t area = mcl_uffd_staging(u, *kind);
 		int used = *kind;
 
 		if (!area) {
@@ -363,7 +377,7 @@ static long take_run(struct mcl_uffd *u, struct mcl_uffd_block *b, const struct 
 {
 	int kind = vma->executable ? STAGING_EXEC : STAGING_PLAIN;
 	uint64_t moved = move_out(u, &kind, b->base, start, end, address, err);
-	uint64_t stage = staging_area(u, kind) + (start - b->base);
+	uint64_t stage = mcl_uffd_staging(u, kind) + (start - b->base);
 	struct filling f = { .stage = stage, .to = start };
 	int watched, fill_err;
 
@@ -397,7 +411,7 @@ out:
 	return (long)(f.done >> PAGE_SHIFT);
 }
 
-long mcl_uffd_take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t address)
+static long take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t address)
 {
 	struct mcl_uffd_block *b;
 	long pages = 0;
@@ -443,5 +457,13 @@ long mcl_uffd_take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start
 		if (at == before)
 			at += PAGE_SIZE;
 	}
+	return pages;
+}
+
+long mcl_uffd_take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t address)
+{
+	long pages = take(u, vma, start, end, address);
+
+	mcl_uffd_staging_close(u);
 	return pages;
 }
