@@ -15,6 +15,7 @@
 #include <linux/slab.h>
 
 #include "internal.h"
+#include "trace.h"
 
 /* Who is a host; and nobody becomes host and engine at once. */
 DEFINE_MUTEX(hm_family);
@@ -109,6 +110,7 @@ static bool hm_context_invalidate(struct mmu_interval_notifier *notifier,
 		hm_engine_shoot_down(ctx, from, to);
 		hm_count(ctx->account, HMM_MIRROR_COUNT_INVALIDATIONS, 1);
 		hm_count(ctx->account, HMM_MIRROR_COUNT_INVALIDATED, gone);
+		trace_hmm_mirror_invalidate(ctx->mm, range->event, from, to, gone);
 	}
 	mutex_unlock(&ctx->lock);
 	return true;

@@ -15,6 +15,9 @@
 
 #include "internal.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 #define HM_DEVICES_MAX 16
 
 static unsigned int devices = 1;

@@ -22,6 +22,7 @@
 #include <linux/slab.h>
 
 #include "internal.h"
+#include "trace.h"
 
 /* Pages of 64 KiB: what comes back around a page that the host touches. */
 #define HM_AROUND 16UL
@@ -145,22 +146,25 @@ static int hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
 		.flags = MIGRATE_VMA_SELECT_SYSTEM,
 	};
 	unsigned long i;
-	int ret;
+	u64 moved = 0;
 
 	if (end - start == HM_BLOCK_SIZE)
 		args.flags |= MIGRATE_VMA_SELECT_COMPOUND;
 	memset(window->dst, 0, sizeof(window->dst));
-	ret = migrate_vma_setup(&args);
-	if (ret)
-		return 0;	/* a mapping of a kind that does not move */
+	/* A mapping of a kind that does not move is no error. */
+	if (migrate_vma_setup(&args))
+		return 0;
 
 	for (i = 0; i < args.npages; i += hm_step(window->src[i]))
 		if (window->src[i] & MIGRATE_PFN_MIGRATE)
 			hm_to_vram_one(account, window->src[i], &window->dst[i]);
 	migrate_vma_pages(&args);
 	hm_count_moved(account, window, args.npages, HMM_MIRROR_COUNT_TO_VRAM_4K,
-		       HMM_MIRROR_COUNT_TO_VRAM_2M, done);
+		       HMM_MIRROR_COUNT_TO_VRAM_2M, &moved);
 	migrate_vma_finalize(&args);
+	trace_hmm_mirror_migrate(vma->vm_mm, start >> PAGE_SHIFT, (end - start) >> PAGE_SHIFT,
+				 moved, HM_CAUSE_REQUEST);
+	*done += moved;
 	return 0;
 }
 
@@ -256,6 +260,8 @@ static int hm_to_ram(struct hm_account *account, struct vm_area_struct *vma, uns
 		       fault ? HMM_MIRROR_COUNT_CPU_4K : HMM_MIRROR_COUNT_EVICT_4K,
 		       fault ? HMM_MIRROR_COUNT_CPU_2M : HMM_MIRROR_COUNT_EVICT_2M, &moved);
 	migrate_vma_finalize(&args);
+	trace_hmm_mirror_migrate(vma->vm_mm, start >> PAGE_SHIFT, (end - start) >> PAGE_SHIFT,
+				 moved, fault ? HM_CAUSE_CPU : HM_CAUSE_EVICT);
 	*done += moved;
 	*left += wanted - min(wanted, moved);
 	return ret;
@@ -423,6 +429,7 @@ unsigned long hm_evict_pfns(unsigned long pfn, unsigned long npages)
 		if (window->src[i] & MIGRATE_PFN_MIGRATE && window->dst[i] & MIGRATE_PFN_VALID)
 			moved += hm_step(window->src[i]);
 	migrate_device_finalize(window->src, window->dst, npages);
+	trace_hmm_mirror_migrate(NULL, pfn, npages, moved, HM_CAUSE_EXIT);
 	kfree(window);
 	return moved;
 }

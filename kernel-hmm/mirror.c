@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 
 #include "internal.h"
+#include "trace.h"
 
 /* A range within one block, and what of it has to be there in the end. */
 struct hm_wish {
@@ -138,6 +139,7 @@ static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
 		if (ret)
 			return ret;
 		hm_count(ctx->account, HMM_MIRROR_COUNT_MIRRORED_2M, 1);
+		trace_hmm_mirror_map(ctx->mm, wish->first, HM_BLOCK_PAGES, true);
 		*done += HM_BLOCK_PAGES;
 		return 0;
 	}
@@ -154,6 +156,7 @@ static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
 			good++;
 	}
 	hm_count(ctx->account, HMM_MIRROR_COUNT_MIRRORED_4K, stored);
+	trace_hmm_mirror_map(ctx->mm, wish->first, stored, false);
 	*done += good;
 	return 0;
 }

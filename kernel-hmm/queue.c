@@ -21,6 +21,7 @@
 #include <linux/uaccess.h>
 
 #include "internal.h"
+#include "trace.h"
 
 struct hm_fault {
 	struct list_head list;		/* queue.free, .unread or .given */
@@ -155,7 +156,7 @@ int hm_queue_wait(struct hm_context *ctx, unsigned long index, bool write, int g
 	struct hm_queue *queue = &ctx->queue;
 	struct hm_verdict *verdict = NULL;
 	struct hm_fault *fault;
-	bool news = false;
+	bool news = false, fresh = false;
 	int ret, result;
 
 	spin_lock(&queue->lock);
@@ -182,6 +183,7 @@ int hm_queue_wait(struct hm_context *ctx, unsigned long index, bool write, int g
 		fault->write = write;
 		fault->given = false;
 		fault->answered = false;
+		fresh = true;
 		list_move_tail(&fault->list, &queue->unread);
 		hlist_add_head(&fault->hash, hm_queue_bucket(queue, index));
 		hm_count(ctx->account, HMM_MIRROR_COUNT_FAULTS, 1);
@@ -192,6 +194,7 @@ int hm_queue_wait(struct hm_context *ctx, unsigned long index, bool write, int g
 	else
 		queue->starved++;
 	spin_unlock(&queue->lock);
+	trace_hmm_mirror_fault(ctx->mm, index, write, fault && !fresh);
 
 	if (!fault) {
 		hm_count(ctx->account, HMM_MIRROR_COUNT_OVERFLOW, 1);

@@ -101,7 +101,7 @@ static void engine_main(struct rig *rig, int (*pairs)[2])
 	sigaction(SIGBUS, &action, NULL);
 	alarm(0);
 	arena = mmap((void *)ARENA, ARENA_SIZE, PROT_READ | PROT_WRITE,
-		     MAP_SHARED | MAP_FIXED_NOREPLACE, rig->engine_fd, ARENA);
+		     MAP_SHARED | MAP_FIXED, rig->engine_fd, ARENA);
 	if (arena != (void *)ARENA) {
 		perror("# engine: mmap");
 		_exit(2);
@@ -351,6 +351,19 @@ bool engine_poll(struct rig *rig, unsigned int thread, int milliseconds)
 		if (fds[1].revents)
 			return true;
 	}
+}
+
+bool engine_step(struct rig *rig, unsigned int thread)
+{
+	struct pollfd fds[2] = {
+		{ .fd = rig->fd, .events = POLLIN },
+		{ .fd = rig->sock[thread], .events = POLLIN },
+	};
+
+	EXPECT_GE(poll(fds, 2, 0), 0);
+	if (fds[0].revents)
+		pager_serve(rig);
+	return fds[1].revents;
 }
 
 struct engine_reply engine_finish(struct rig *rig, unsigned int thread)

@@ -81,6 +81,8 @@ void engine_start(struct rig *rig, unsigned int thread, enum engine_op op, uint6
 struct engine_reply engine_finish(struct rig *rig, unsigned int thread);
 /* Serve faults for some milliseconds. Returns whether @thread has replied. */
 bool engine_poll(struct rig *rig, unsigned int thread, int milliseconds);
+/* The same for the faults that are there now. */
+bool engine_step(struct rig *rig, unsigned int thread);
 struct engine_reply engine_do(struct rig *rig, enum engine_op op, uint64_t address,
 			      uint64_t size, uint64_t value);
 

@@ -92,7 +92,7 @@ vm_build_module() {
 			die "the kernel module's selftests do not build"
 	) || exit
 	vm_module=("$output/hmm_mirror.ko" "${vm_module[@]}")
-	export HMM_MIRROR_SELFTESTS=$output/selftests/hmm_mirror_test
+	export HMM_MIRROR_SELFTESTS=$output/selftests/hmm_mirror_test HMM_MIRROR_MODULE=$output/hmm_mirror.ko
 }
 
 inside_vm() {

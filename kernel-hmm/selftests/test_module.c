@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The module itself: coming, going, its parameters. HMM_MIRROR_MODULE names the file
+ * to load; the tests leave the module loaded with its default parameters.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "harness.h"
+#include "rig.h"
+
+#define N 32ul
+
+static int unload(void)
+{
+	return syscall(SYS_delete_module, "hmm_mirror", O_NONBLOCK);
+}
+
+/* A deferred close, or a process that is being reaped, may still hold it. */
+static void unload_soon(void)
+{
+	int i;
+
+	for (i = 0; i < 200 && unload(); i++) {
+		EXPECT_EQ(errno, EWOULDBLOCK);
+		usleep(10000);
+	}
+	EXPECT_LE(i, 199);
+}
+
+static int load(const char *parameters)
+{
+	const char *file = getenv("HMM_MIRROR_MODULE");
+	int fd = open(file ? file : "", O_RDONLY | O_CLOEXEC), ret;
+
+	EXPECT_GE(fd, 0);
+	ret = syscall(SYS_finit_module, fd, parameters, 0);
+	close(fd);
+	return ret;
+}
+
+static void need_module(void)
+{
+	if (!getenv("HMM_MIRROR_MODULE") || geteuid())
+		SKIP("needs root and HMM_MIRROR_MODULE");
+}
+
+static void reload(const char *parameters)
+{
+	need_module();
+	unload_soon();
+	EXPECT_EQ(load(parameters), 0);
+}
+
+/* The node appears when devtmpfs has made it. */
+static void reload_default(void)
+{
+	unload_soon();
+	EXPECT_EQ(load(""), 0);
+}
+
+/* In use, it does not go; nonsense is refused. */
+TEST(busy)
+{
+	struct rig rig;
+
+	need_module();
+	rig_open(&rig, NULL);
+	EXPECT_ERRNO(unload(), EWOULDBLOCK);
+	rig_close(&rig);
+	unload_soon();
+	EXPECT_ERRNO(load("devices=0"), EINVAL);
+	EXPECT_ERRNO(load("devices=17"), EINVAL);
+	EXPECT_ERRNO(load("vram_mb=0"), EINVAL);
+	EXPECT_EQ(load(""), 0);
+}
+
+/* Pages that are still in VRAM when the module goes come home, huge ones too. */
+TEST(unload_with_pages)
+{
+	struct hmm_mirror_counters counters;
+	struct rig rig;
+	void *p, *h;
+
+	need_module();
+	if (!rig_can_migrate())
+		SKIP("this kernel has no DEVICE_PRIVATE");
+	rig_open(&rig, NULL);
+	p = arena_small(0, N * PAGE);
+	h = arena_huge(BLOCK, BLOCK);
+	EXPECT_EQ(rig_migrate(&rig, p, N * PAGE), N);
+	EXPECT_EQ(rig_migrate(&rig, h, BLOCK), 512);
+	engine_fill(&rig, p, N * PAGE, 300);
+	engine_fill(&rig, h, BLOCK, 400);
+	engine_start(&rig, 0, ENGINE_EXIT, 0, 0, 0);
+	EXPECT_EQ(waitpid(rig.engine, NULL, 0), rig.engine);
+	EXPECT_EQ(ioctl(rig.fd, HMM_MIRROR_IOC_COUNTERS, &counters), 0);
+	EXPECT_EQ(counters.value[HMM_MIRROR_COUNT_VRAM_PAGES], N + 512);
+	close(rig.engine_fd);
+	close(rig.fd);
+	unload_soon();
+	EXPECT_EQ(host_check(p, N * PAGE, 300), 0);
+	EXPECT_EQ(host_check(h, BLOCK, 400), 0);
+	EXPECT_EQ(load(""), 0);
+}
+
+/* VRAM has an end: what does not fit stays. */
+TEST(vram_full)
+{
+	struct hmm_mirror_range range;
+	struct rig rig;
+	void *p, *h;
+
+	reload("vram_mb=4");
+	if (!rig_can_migrate())
+		SKIP("this kernel has no DEVICE_PRIVATE");
+	rig_open(&rig, NULL);
+	p = arena_small(0, PAGE);
+	h = arena_huge(BLOCK, 2 * BLOCK);
+	EXPECT_EQ(rig_migrate(&rig, p, PAGE), 1);
+	/* One block for the huge page; the other has 511 pages for its 512. */
+	EXPECT_EQ(rig_range(&rig, HMM_MIRROR_IOC_MIGRATE, h, 2 * BLOCK, 0, &range), 0);
+	EXPECT_EQ(range.done, 512);
+	EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_NO_VRAM), 512);
+	engine_fill(&rig, h, 2 * BLOCK, 1);
+	/* With room for all of it in pieces, a huge page is split. */
+	EXPECT_EQ(rig_evict(&rig, p, PAGE), 1);
+	EXPECT_EQ(rig_migrate(&rig, p, PAGE), 1);
+	EXPECT_EQ(rig_evict(&rig, h, BLOCK), 512);
+	EXPECT_EQ(rig_migrate(&rig, h + BLOCK, BLOCK), 512);
+	EXPECT_EQ(host_check(h, 2 * BLOCK, 1), 0);
+	rig_close(&rig);
+	reload_default();
+}
+
+/* Four devices; a page in one's VRAM that another wants comes home first. */
+TEST(devices)
+{
+	const struct hmm_mirror_register second = { .device = 3 };
+	struct hmm_mirror_info info;
+	struct rig rig;
+	int status;
+	pid_t pid;
+	void *p;
+
+	reload("devices=4 vram_mb=8");
+	if (!rig_can_migrate())
+		SKIP("this kernel has no DEVICE_PRIVATE");
+	rig_open(&rig, NULL);
+	EXPECT_EQ(ioctl(rig.fd, HMM_MIRROR_IOC_INFO, &info), 0);
+	EXPECT_EQ(info.devices, 4);
+	EXPECT_EQ(info.vram_size, 8 << 20);
+	p = arena_small(0, N * PAGE);
+	EXPECT_EQ(rig_migrate(&rig, p, N * PAGE), N);
+	engine_fill(&rig, p, N * PAGE, 600);
+	pid = fork();
+	if (!pid) {
+		struct rig other;
+
+		close(rig.fd);
+		close(rig.engine_fd);
+		rig_open(&other, &second);
+		EXPECT_EQ(engine_check(&other, p, N * PAGE, 600), 0);
+		EXPECT_EQ(rig_pages(&other, p, N * PAGE, HMM_MIRROR_PAGE_VRAM), 0);
+		EXPECT_EQ(rig_migrate(&other, p, N * PAGE), N);
+		engine_fill(&other, p, N * PAGE, 700);
+		EXPECT_EQ(host_check(p, N * PAGE, 700), 0);
+		rig_close(&other);
+		exit(0);
+	}
+	EXPECT_EQ(waitpid(pid, &status, 0), pid);
+	EXPECT_EQ(status, 0);
+	EXPECT_EQ(engine_check(&rig, p, N * PAGE, 600), 0);
+	EXPECT_EQ(host_check(p, N * PAGE, 600), 0);
+	rig_close(&rig);
+	reload_default();
+}
+
+/* A memory cgroup at its limit does not keep pages from coming home. */
+TEST(cgroup_limit)
+{
+	const char *group = "/sys/fs/cgroup/hmm-mirror-test";
+	char name[128], value[64];
+	struct rig rig;
+	int fd;
+	void *p;
+
+	need_module();
+	if (!rig_can_migrate())
+		SKIP("this kernel has no DEVICE_PRIVATE");
+	fd = open("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY);
+	if (fd < 0 || write(fd, "+memory", 7) != 7 || (mkdir(group, 0755) && errno != EEXIST))
+		SKIP("no memory cgroups");
+	close(fd);
+	snprintf(name, sizeof(name), "%s/cgroup.procs", group);
+	fd = open(name, O_WRONLY);
+	EXPECT_GE(fd, 0);
+	snprintf(value, sizeof(value), "%d", getpid());
+	EXPECT_EQ(write(fd, value, strlen(value)), strlen(value));
+	close(fd);
+	rig_open(&rig, NULL);
+	p = arena_small(0, 4096 * PAGE);
+	EXPECT_EQ(rig_migrate(&rig, p, 4096 * PAGE), 4096);
+	/* From now on nothing more may be charged than is already. */
+	snprintf(name, sizeof(name), "%s/memory.current", group);
+	fd = open(name, O_RDONLY);
+	memset(value, 0, sizeof(value));
+	EXPECT_GE(read(fd, value, sizeof(value) - 1), 2);
+	close(fd);
+	/* The pages in VRAM are part of it. */
+	EXPECT_GE(atoll(value), 4096 * PAGE);
+	snprintf(value, sizeof(value), "%lld", atoll(value) + (2 << 20));
+	snprintf(name, sizeof(name), "%s/memory.max", group);
+	fd = open(name, O_WRONLY);
+	EXPECT_EQ(write(fd, value, strlen(value)), strlen(value));
+	close(fd);
+	EXPECT_EQ(host_check(p, 4096 * PAGE, 1), 0);
+	EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_CPU_4K), 4096);
+	rig_close(&rig);
+}
