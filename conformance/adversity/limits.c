@@ -106,7 +106,7 @@ static int no_core(void)
 
 static int few_files(void)
 {
-	limit(RLIMIT_NOFILE, 24);
+	limit(RLIMIT_NOFILE, 48);
 	return run_a_kernel();
 }
 
