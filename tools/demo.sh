@@ -69,7 +69,8 @@ can_run() {
 	*"FAILED: no device here"*) ;;
 	*) return 0 ;;
 	esac
-	echo "The $1 mirror cannot run here: $(echo "$output" | grep '^mirrorcl:' | tail -n 1)"
+	reason=$(echo "$output" | sed -n 's/^mirrorcl: //p' | tail -n 1)
+	echo "The $1 mirror cannot run here: ${reason:-its device is not available ('mirrorcl doctor' says why)}"
 	return 1
 }
 if [ -z "$mirrors" ]; then
