@@ -430,7 +430,8 @@ static void use_host_ptr(void **state)
 		assert_cl(err);
 		assert_cl(clGetMemObjectInfo(mem, CL_MEM_USES_SVM_POINTER, sizeof(uses_svm), &uses_svm, NULL));
 		if (svm)
-			assert_int_equal(uses_svm, CL_TRUE); /* with system SVM, malloc'd memory may count as such too */
+			assert_int_equal(uses_svm,
+					 CL_TRUE); /* with system SVM, malloc'd memory may count as such too */
 		assert_ptr_equal(device_address(mem), host);
 		set_arg(kernel, 0, mem);
 		set_arg(kernel, 1, 7);
