@@ -23,7 +23,7 @@ LIST_HEAD(hm_hosts);
 
 struct hm_account *hm_account_alloc(struct hm_vram *vram, u64 quota)
 {
-	struct hm_account *account = kzalloc(sizeof(*account), GFP_KERNEL_ACCOUNT);
+	struct hm_account *account = kzalloc_obj(*account, GFP_KERNEL_ACCOUNT);
 
 	if (!account)
 		return NULL;
@@ -171,7 +171,7 @@ struct hm_context *hm_context_create(const struct hmm_mirror_register *reg)
 	struct hm_context *ctx;
 	int ret = -ENOMEM;
 
-	ctx = kzalloc(sizeof(*ctx), GFP_KERNEL_ACCOUNT);
+	ctx = kzalloc_obj(*ctx, GFP_KERNEL_ACCOUNT);
 	if (!ctx)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&ctx->ref);

@@ -119,7 +119,8 @@ struct hmm_mirror_register {
  * @pad:            (in) must be zero
  * @done:           (out) pages, of the system's page size: mapped (MIRROR),
  *                  moved to VRAM (MIGRATE), brought back (EVICT), else zero
- * @left:           (out) pages that were asked for and are not done
+ * @left:           (out) pages that were asked for and not done; for MIGRATE also
+ *                  holes, and pages that were in VRAM before
  *
  * MIRROR makes pages present in the device page table, where they are, and
  * replays the faults in the range. It stops at the first address that cannot be

@@ -36,7 +36,7 @@ struct hm_file {
 
 static int hm_open(struct inode *inode, struct file *file)
 {
-	struct hm_file *hf = kzalloc(sizeof(*hf), GFP_KERNEL_ACCOUNT);
+	struct hm_file *hf = kzalloc_obj(*hf, GFP_KERNEL_ACCOUNT);
 
 	if (!hf)
 		return -ENOMEM;

@@ -298,7 +298,7 @@ vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf)
 			  vma->vm_end);
 	}
 
-	window = kmalloc(sizeof(*window), GFP_KERNEL);
+	window = kmalloc_obj(*window, GFP_KERNEL);
 	if (!window)
 		return VM_FAULT_OOM;
 	/* The folio, and its reference, may go with the pages. */
@@ -328,7 +328,7 @@ static int hm_for_windows(struct hm_context *ctx, unsigned long first, unsigned 
 
 	if (!mmget_not_zero(ctx->mm))
 		return -ENXIO;
-	window = kmalloc(sizeof(*window), GFP_KERNEL_ACCOUNT);
+	window = kmalloc_obj(*window, GFP_KERNEL_ACCOUNT);
 	if (!window) {
 		mmput(ctx->mm);
 		return -ENOMEM;
@@ -417,7 +417,7 @@ unsigned long hm_evict_pfns(unsigned long pfn, unsigned long npages)
 	struct hm_window *window;
 	unsigned long i, moved = 0;
 
-	window = kzalloc(sizeof(*window), GFP_KERNEL);
+	window = kzalloc_obj(*window, GFP_KERNEL);
 	if (!window)
 		return 0;
 	migrate_device_range(window->src, pfn, npages);

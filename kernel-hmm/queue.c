@@ -217,7 +217,7 @@ int hm_queue_wait(struct hm_context *ctx, unsigned long index, bool write, int g
 
 	/* Without memory for it, the repeated access asks the pager again. */
 	if (result)
-		verdict = kmalloc(sizeof(*verdict), GFP_KERNEL_ACCOUNT);
+		verdict = kmalloc_obj(*verdict, GFP_KERNEL_ACCOUNT);
 	if (verdict) {
 		verdict->task = current;
 		verdict->start_time = current->start_time;

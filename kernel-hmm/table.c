@@ -78,7 +78,7 @@ int hm_table_reserve(struct hm_table *table, unsigned long index, bool small)
 		if (block)
 			break;
 
-		block = kzalloc(sizeof(*block), GFP_KERNEL_ACCOUNT);
+		block = kzalloc_obj(*block, GFP_KERNEL_ACCOUNT);
 		if (!block) {
 			ret = -ENOMEM;
 			break;

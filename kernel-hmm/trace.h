@@ -11,27 +11,13 @@
 
 #include <linux/tracepoint.h>
 
-/* Why pages were moved. */
-#define HM_CAUSES		\
-	EM(HM_CAUSE_REQUEST, "request")	\
-	EM(HM_CAUSE_CPU, "cpu-fault")	\
-	EM(HM_CAUSE_EVICT, "evict")	\
-	EMe(HM_CAUSE_EXIT, "exit")
-
-#ifndef HM_CAUSE_ENUM
-#define HM_CAUSE_ENUM
-enum hm_cause { HM_CAUSE_REQUEST, HM_CAUSE_CPU, HM_CAUSE_EVICT, HM_CAUSE_EXIT };
+/* Why pages were moved: numbers, because user space decodes them. */
+#ifndef HM_CAUSE_REQUEST
+#define HM_CAUSE_REQUEST	0
+#define HM_CAUSE_CPU		1
+#define HM_CAUSE_EVICT		2
+#define HM_CAUSE_EXIT		3
 #endif
-
-#undef EM
-#undef EMe
-#define EM(a, b) TRACE_DEFINE_ENUM(a);
-#define EMe(a, b) TRACE_DEFINE_ENUM(a);
-HM_CAUSES
-#undef EM
-#undef EMe
-#define EM(a, b) { a, b },
-#define EMe(a, b) { a, b }
 
 /* A device fault, when it is queued or joins one. */
 TRACE_EVENT(hmm_mirror_fault,
@@ -99,7 +85,7 @@ TRACE_EVENT(hmm_mirror_invalidate,
 /* A window was moved: to VRAM on request, home for any other cause. */
 TRACE_EVENT(hmm_mirror_migrate,
 	TP_PROTO(const void *mm, unsigned long first, unsigned long pages, unsigned long moved,
-		 enum hm_cause cause),
+		 int cause),
 	TP_ARGS(mm, first, pages, moved, cause),
 	TP_STRUCT__entry(
 		__field(const void *, mm)
@@ -116,7 +102,10 @@ TRACE_EVENT(hmm_mirror_migrate,
 		__entry->cause = cause;
 	),
 	TP_printk("mm=%p page=%#lx pages=%lu moved=%lu cause=%s", __entry->mm, __entry->first,
-		  __entry->pages, __entry->moved, __print_symbolic(__entry->cause, HM_CAUSES))
+		  __entry->pages, __entry->moved,
+		  __print_symbolic(__entry->cause, { HM_CAUSE_REQUEST, "request" },
+				   { HM_CAUSE_CPU, "cpu-fault" }, { HM_CAUSE_EVICT, "evict" },
+				   { HM_CAUSE_EXIT, "exit" }))
 );
 
 #endif

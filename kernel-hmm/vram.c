@@ -261,7 +261,7 @@ static struct hm_vram *hm_vram_create(unsigned long megabytes)
 	unsigned int i;
 	int ret = -ENOMEM;
 
-	vram = kzalloc(sizeof(*vram), GFP_KERNEL);
+	vram = kzalloc_obj(*vram, GFP_KERNEL);
 	if (!vram)
 		return ERR_PTR(-ENOMEM);
 	spin_lock_init(&vram->lock);

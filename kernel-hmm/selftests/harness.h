@@ -26,17 +26,14 @@ struct test {
 
 void test_add(struct test *test);
 
-#define TEST(NAME) TEST_WITH(NAME, )
-
-#define TEST_WITH(NAME, SUFFIX)                                                      \
-	static void test_##NAME##SUFFIX(void);                                       \
-	static struct test entry_##NAME##SUFFIX = { #NAME #SUFFIX,                   \
-						    test_##NAME##SUFFIX, NULL };     \
-	__attribute__((constructor)) static void add_##NAME##SUFFIX(void)            \
+#define TEST(NAME)                                                                   \
+	static void test_##NAME(void);                                               \
+	static struct test entry_##NAME = { #NAME, test_##NAME, NULL };              \
+	__attribute__((constructor)) static void add_##NAME(void)                    \
 	{                                                                            \
-		test_add(&entry_##NAME##SUFFIX);                                     \
+		test_add(&entry_##NAME);                                             \
 	}                                                                            \
-	static void test_##NAME##SUFFIX(void)
+	static void test_##NAME(void)
 
 #define SKIP(...)                                                                    \
 	do {                                                                         \

@@ -19,8 +19,8 @@
 
 /* ---- engine: runs in the child ---- */
 
-static _Thread_local sigjmp_buf recovery;
-static _Thread_local volatile uint64_t signal_address;
+static __thread sigjmp_buf recovery;
+static __thread volatile uint64_t signal_address;
 
 static void engine_signal(int signal, siginfo_t *info, void *context)
 {

@@ -388,18 +388,90 @@ TEST(service)
 	rig_close(&rig);
 }
 
-/* System calls of the engine on the host's memory fault like its instructions. */
-TEST(swapped_and_dirty)
+/* Reclaim takes pages away from the engine, and what it wrote is not lost. */
+TEST(swap)
+{
+	unsigned long size = 4 * N * PAGE;
+	struct rig rig;
+	void *p;
+
+	rig_open(&rig, NULL);
+	p = arena_small(0, size);
+	EXPECT_EQ(rig_mirror(&rig, p, size, HMM_MIRROR_WRITE), 4 * N);
+	engine_fill(&rig, p, size, 31);
+	EXPECT_EQ(madvise(p, size, MADV_PAGEOUT), 0);
+	if (rig_pages(&rig, p, size, HMM_MIRROR_PAGE_PRESENT) == 4 * N)
+		SKIP("nothing was reclaimed: no swap?");
+	EXPECT_EQ(engine_check(&rig, p, size, 31), 0);
+	EXPECT_EQ(host_check(p, size, 31), 0);
+	/* From swap, clean, then written by the engine alone, and out again. */
+	EXPECT_EQ(madvise(p, size, MADV_PAGEOUT), 0);
+	EXPECT_EQ(rig_mirror(&rig, p, size, 0), 4 * N);
+	engine_fill(&rig, p, size, 32);
+	EXPECT_EQ(madvise(p, size, MADV_PAGEOUT), 0);
+	EXPECT_EQ(host_check(p, size, 32), 0);
+	rig_close(&rig);
+}
+
+/* Lazily freed pages that the engine writes are not freed. */
+TEST(madv_free)
 {
 	struct rig rig;
 	void *p;
 
 	rig_open(&rig, NULL);
 	p = arena_small(0, N * PAGE);
-	engine_fill(&rig, p, N * PAGE, 31);
-	/* Reclaim, or without swap an attempt at it: either way the data stays. */
+	EXPECT_EQ(rig_mirror(&rig, p, N * PAGE, HMM_MIRROR_WRITE), N);
+	EXPECT_EQ(madvise(p, N * PAGE, MADV_FREE), 0);
+	engine_fill(&rig, p, N * PAGE, 8);
 	madvise(p, N * PAGE, MADV_PAGEOUT);
-	EXPECT_EQ(engine_check(&rig, p, N * PAGE, 31), 0);
-	EXPECT_EQ(host_check(p, N * PAGE, 31), 0);
+	EXPECT_EQ(host_check(p, N * PAGE, 8), 0);
+	EXPECT_EQ(engine_check(&rig, p, N * PAGE, 8), 0);
+	rig_close(&rig);
+}
+
+/* mremap that leaves the old mapping: it is empty for the engine, too. */
+TEST(remap_dontunmap)
+{
+	void *q = (void *)(ARENA + 64 * BLOCK);
+	struct rig rig;
+	void *p;
+
+	rig_open(&rig, NULL);
+	p = arena_small(0, N * PAGE);
+	EXPECT_EQ(rig_mirror(&rig, p, N * PAGE, HMM_MIRROR_WRITE), N);
+	EXPECT_EQ((uint64_t)mremap(p, N * PAGE, N * PAGE,
+				   MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, q),
+		  (uint64_t)q);
+	EXPECT_EQ(rig_pages(&rig, p, N * PAGE, HMM_MIRROR_PAGE_PRESENT), 0);
+	EXPECT_EQ(engine_check(&rig, q, N * PAGE, 1), 0);
+	EXPECT_EQ(engine_read(&rig, p + 8), 0);
+	engine_fill(&rig, p, N * PAGE, 2);
+	EXPECT_EQ(host_check(q, N * PAGE, 1), 0);
+	EXPECT_EQ(host_check(p, N * PAGE, 2), 0);
+	rig_close(&rig);
+}
+
+/* Pages of hugetlbfs are mapped like others; they never move. */
+TEST(hugetlb)
+{
+	struct hmm_mirror_range range;
+	struct rig rig;
+	void *p;
+
+	rig_open(&rig, NULL);
+	p = mmap((void *)ARENA, BLOCK, PROT_READ | PROT_WRITE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_FIXED, -1, 0);
+	if (p == MAP_FAILED)
+		SKIP("no pages reserved in /proc/sys/vm/nr_hugepages");
+	host_fill(p, BLOCK, 1);
+	rig.pager = pager_mirror_block;
+	EXPECT_EQ(engine_check(&rig, p, BLOCK, 1), 0);
+	engine_fill(&rig, p, BLOCK, 2);
+	EXPECT_EQ(host_check(p, BLOCK, 2), 0);
+	if (!rig_range(&rig, HMM_MIRROR_IOC_MIGRATE, p, BLOCK, 0, &range))
+		EXPECT_EQ(range.done, 0);
+	EXPECT_EQ(munmap(p, BLOCK), 0);
+	EXPECT_EQ(engine_do(&rig, ENGINE_READ, ARENA, 8, 0).signal, SIGSEGV);
 	rig_close(&rig);
 }

@@ -185,45 +185,99 @@ TEST(devices)
 	reload_default();
 }
 
+#define GROUP "/sys/fs/cgroup/hmm-mirror-test"
+
+static void group_write(const char *file, long long value)
+{
+	char name[128], text[32];
+	int fd;
+
+	snprintf(name, sizeof(name), GROUP "/%s", file);
+	snprintf(text, sizeof(text), "%lld", value);
+	fd = open(name, O_WRONLY);
+	EXPECT_GE(fd, 0);
+	EXPECT_EQ(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
+static long long group_read(const char *file)
+{
+	char name[128], text[32] = "";
+	int fd;
+
+	snprintf(name, sizeof(name), GROUP "/%s", file);
+	fd = open(name, O_RDONLY);
+	EXPECT_GE(fd, 0);
+	EXPECT_GE(read(fd, text, sizeof(text) - 1), 2);
+	close(fd);
+	return atoll(text);
+}
+
+/* The calling process moves to a memory cgroup of its own, without swap or limit. */
+static void join_group(void)
+{
+	int fd;
+
+	need_module();
+	fd = open("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY);
+	if (fd < 0 || write(fd, "+memory", 7) != 7 || (mkdir(GROUP, 0755) && errno != EEXIST))
+		SKIP("no memory cgroups");
+	close(fd);
+	group_write("memory.max", 1ll << 40);
+	group_write("memory.swap.max", 0);
+	group_write("cgroup.procs", getpid());
+}
+
 /* A memory cgroup at its limit does not keep pages from coming home. */
 TEST(cgroup_limit)
 {
-	const char *group = "/sys/fs/cgroup/hmm-mirror-test";
-	char name[128], value[64];
 	struct rig rig;
-	int fd;
 	void *p;
 
-	need_module();
+	join_group();
 	if (!rig_can_migrate())
 		SKIP("this kernel has no DEVICE_PRIVATE");
-	fd = open("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY);
-	if (fd < 0 || write(fd, "+memory", 7) != 7 || (mkdir(group, 0755) && errno != EEXIST))
-		SKIP("no memory cgroups");
-	close(fd);
-	snprintf(name, sizeof(name), "%s/cgroup.procs", group);
-	fd = open(name, O_WRONLY);
-	EXPECT_GE(fd, 0);
-	snprintf(value, sizeof(value), "%d", getpid());
-	EXPECT_EQ(write(fd, value, strlen(value)), strlen(value));
-	close(fd);
 	rig_open(&rig, NULL);
 	p = arena_small(0, 4096 * PAGE);
 	EXPECT_EQ(rig_migrate(&rig, p, 4096 * PAGE), 4096);
-	/* From now on nothing more may be charged than is already. */
-	snprintf(name, sizeof(name), "%s/memory.current", group);
-	fd = open(name, O_RDONLY);
-	memset(value, 0, sizeof(value));
-	EXPECT_GE(read(fd, value, sizeof(value) - 1), 2);
-	close(fd);
-	/* The pages in VRAM are part of it. */
-	EXPECT_GE(atoll(value), 4096 * PAGE);
-	snprintf(value, sizeof(value), "%lld", atoll(value) + (2 << 20));
-	snprintf(name, sizeof(name), "%s/memory.max", group);
-	fd = open(name, O_WRONLY);
-	EXPECT_EQ(write(fd, value, strlen(value)), strlen(value));
-	close(fd);
+	/* The pages in VRAM are charged; hardly anything more can be. */
+	EXPECT_GE(group_read("memory.current"), 4096 * PAGE);
+	group_write("memory.max", group_read("memory.current") + (2 << 20));
 	EXPECT_EQ(host_check(p, 4096 * PAGE, 1), 0);
 	EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_CPU_4K), 4096);
 	rig_close(&rig);
+}
+
+/*
+ * The OOM killer takes a host whose memory is mirrored and in VRAM, while its engine
+ * uses it. Others, and the next host, go on.
+ */
+TEST(out_of_memory)
+{
+	int status;
+	pid_t host;
+
+	need_module();
+	host = fork();
+	if (!host) {
+		struct rig rig;
+		uint64_t offset;
+		void *p;
+
+		join_group();
+		rig_open(&rig, NULL);
+		p = arena_small(0, 2048 * PAGE);
+		rig_mirror(&rig, p, 1024 * PAGE, HMM_MIRROR_WRITE);
+		if (rig_can_migrate())
+			rig_migrate(&rig, p + 1024 * PAGE, 1024 * PAGE);
+		engine_start(&rig, 0, ENGINE_SPRAY, (uint64_t)p, 2048 * PAGE, 1ull << 40);
+		group_write("memory.max", group_read("memory.current") + (8 << 20));
+		p = arena_map(4 * BLOCK, ARENA_SIZE / 2, PROT_READ | PROT_WRITE, 0);
+		for (offset = 0; offset < ARENA_SIZE / 2; offset += PAGE)
+			*(volatile uint64_t *)(p + offset) = 1;
+		exit(0);
+	}
+	EXPECT_EQ(waitpid(host, &status, 0), host);
+	EXPECT_EQ(WIFSIGNALED(status), 1);
+	EXPECT_EQ(WTERMSIG(status), SIGKILL);
 }

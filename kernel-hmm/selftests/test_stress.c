@@ -130,7 +130,8 @@ static void stress(unsigned int seed, bool service)
 		rig_service(&rig, NULL, 0, HMM_MIRROR_SERVICE_KERNEL);
 	alarm(TEST_SECONDS + seconds());
 	for (i = 0; i < HOSTS; i++)
-		EXPECT_EQ(pthread_create(&threads[i], NULL, adder, (void *)(intptr_t)(seed + i)), 0);
+		EXPECT_EQ(pthread_create(&threads[i], NULL, adder, (void *)(uintptr_t)(seed + i)),
+			  0);
 	for (i = 0; i < ENGINE_THREADS; i++)
 		engine_start(&rig, i, ENGINE_SPRAY, ARENA, SIZE, ROUND);
 	while (now() < end) {

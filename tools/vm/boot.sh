@@ -16,7 +16,7 @@ vm_status_kernel=86 # the kernel complained
 vm_status_lost=87   # no verdict: panic, hang, time limit
 
 # What no healthy kernel says. The second list is what it may say nevertheless.
-vm_complaints='BUG: |WARNING: |WARNING! |Oops: |Oops! |general protection fault|Kernel panic|INFO: task .* blocked for more|INFO: rcu|rcu: INFO|self-detected stall|possible (recursive|circular|irq lock)|inconsistent lock state|suspicious RCU|bad unlock balance|lock held when|locks? held at|KASAN|UBSAN|KCSAN|kmemleak: [0-9]+ new|Bad page (map|state)|Bad rss|refcount_t: |list_(add|del) corruption|Call Trace:|soft lockup|hard LOCKUP|Unable to handle|kernel BUG at|VM_BUG_ON|double fault'
+vm_complaints='BUG: |WARNING: |WARNING! |Oops: |Oops! |general protection fault|Kernel panic|INFO: task .* blocked for more|INFO: rcu|rcu: INFO|self-detected stall|possible (recursive|circular|irq lock)|inconsistent lock state|suspicious RCU|bad unlock balance|lock held when|locks? held at|KASAN|UBSAN|KCSAN|kmemleak: [0-9]+ new|Bad page (map|state)|Bad rss|refcount_t: |list_(add|del) corruption|soft lockup|hard LOCKUP|Unable to handle|kernel BUG at|VM_BUG_ON|double fault'
 vm_harmless='mitigations|WARNING: Spectre|possible recursive fault injection'
 
 # Words of QEMU's command line for accelerator $1, into the array $qemu.
