@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The engine process of this mirror: exec'ed, with an address space of its own. The boot protocol is in
+ * The engine process of this mirror: exec'ed, with an address space of its own, and a supervisor between it and the
+ * host, whose process id stands for both. The boot protocol is in
  * engine/control.h (arguments, window) and engine/boot_uffd.h (mirror, userfaultfd, service thread).
  */
 #include <fcntl.h>
@@ -30,79 +31,141 @@ enum { FD_WINDOW = 3, FD_MIRROR, FD_SOCKET, FD_ELF, FD_END };
 #define CHILD_STACK 65536
 
 struct launch {
-	int fds[FD_END]; /* ours that become FD_... there; above FD_END all of them */
+	int fds[FD_END]; /* ours that become FD_... there */
 	char *argv[5];
 	char *envp[1];
-	pid_t parent;
+	pid_t host; /* parent of the supervisor */
+	struct mcl_engine_control *control;
+	uint8_t *engine_stack; /* top, for the short time until exec */
+	_Atomic uint32_t state; /* futex: LAUNCH_... */
 	int err;
 };
+
+enum { LAUNCH_PENDING, LAUNCH_RUNNING, LAUNCH_FAILED };
 
 static void lift(int resource)
 {
 	struct rlimit limit;
 
-	if (!getrlimit(resource, &limit) && limit.rlim_cur != limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(resource, &limit);
-	}
+	if (mcl_raw(SYS_prlimit64, 0, (uint64_t)resource, 0, (uint64_t)&limit, 0, 0))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	mcl_raw(SYS_prlimit64, 0, (uint64_t)resource, (uint64_t)&limit, 0, 0, 0);
 }
 
-/* Between vfork and exec: on the parent's memory, so nothing but system calls. */
-static int child_main(void *arg)
+/* The engine until it is exec'ed: on the host's memory, so nothing but system calls. */
+static int engine_main(void *arg)
 {
 	struct launch *l = arg;
-	sigset_t none;
+	uint64_t none = 0;
+	long err = 0;
 
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != l->parent)
-		_exit(0);
+	mcl_raw(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0);
 	/* Limits are the child's own. */
 	lift(RLIMIT_AS);
 	lift(RLIMIT_FSIZE);
-	for (int fd = FD_WINDOW; fd < FD_END; fd++)
-		if (dup2(l->fds[fd], fd) < 0)
-			goto err;
-	if (fcntl(FD_ELF, F_SETFD, FD_CLOEXEC))
-		goto err;
-	close_range(FD_END, ~0u, 0);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	syscall(SYS_execveat, FD_ELF, "", l->argv, l->envp, AT_EMPTY_PATH);
-err:
-	l->err = errno;
-	_exit(127);
+	/* Two passes: a descriptor of ours may be where another one has to go. */
+	for (int fd = FD_WINDOW; fd < FD_END && err >= 0; fd++) {
+		if (l->fds[fd] < FD_END)
+			err = mcl_raw(SYS_fcntl, (uint64_t)l->fds[fd], F_DUPFD, FD_END, 0, 0, 0);
+		if (l->fds[fd] < FD_END && err >= 0)
+			l->fds[fd] = (int)err;
+	}
+	for (int fd = FD_WINDOW; fd < FD_END && err >= 0; fd++)
+		err = mcl_raw(SYS_dup2, (uint64_t)l->fds[fd], (uint64_t)fd, 0, 0, 0, 0);
+	if (err >= 0)
+		err = mcl_raw(SYS_fcntl, FD_ELF, F_SETFD, FD_CLOEXEC, 0, 0, 0);
+	if (err >= 0) {
+		mcl_raw(SYS_close_range, FD_END, ~0u, 0, 0, 0, 0);
+		mcl_raw(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)&none, 0, 8, 0, 0);
+		err = mcl_raw(SYS_execveat, FD_ELF, (uint64_t)"", (uint64_t)l->argv, (uint64_t)l->envp, AT_EMPTY_PATH,
+			      0);
+	}
+	l->err = (int)err;
+	mcl_raw(SYS_exit_group, 127, 0, 0, 0, 0, 0);
+	__builtin_unreachable();
 }
 
-/* A descriptor above those that the child uses, so that dup2 there never overwrites one that is still needed. */
-static int high_fd(int fd)
+/*
+ * Between host and engine. exec() gives every process back its exit signal, and with it a place in the application's
+ * wait(); this process, which is only cloned, has none. It is on the host's memory and does nothing but wait for the engine
+ * and end like it. Either's death is the other's.
+ */
+static int supervisor_main(void *arg)
 {
-	return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FD_END);
+	struct launch *l = arg;
+	int status = 0;
+	long pid;
+
+	mcl_raw(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0);
+	if (mcl_raw(SYS_getppid, 0, 0, 0, 0, 0, 0) != l->host)
+		mcl_raw(SYS_exit_group, 0, 0, 0, 0, 0, 0);
+	mcl_raw(SYS_prctl, PR_SET_NAME, (uint64_t)"mirrorcl-engine", 0, 0, 0, 0);
+	l->control->host_pid = (int32_t)mcl_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	l->err = 0;
+	pid = clone(engine_main, l->engine_stack, CLONE_VM | CLONE_VFORK | CLONE_UNTRACED | SIGCHLD, l);
+	mcl_raw(SYS_close_range, 0, ~0u, 0, 0, 0, 0);
+	if (pid < 0 || l->err) {
+		l->err = pid < 0 ? -EAGAIN : l->err;
+		atomic_store(&l->state, LAUNCH_FAILED);
+		mcl_raw_futex_wake(&l->state);
+		mcl_raw(SYS_exit_group, 127, 0, 0, 0, 0, 0);
+	}
+	atomic_store(&l->state, LAUNCH_RUNNING);
+	mcl_raw_futex_wake(&l->state);
+	/* @l may be gone from here on. */
+	while (mcl_raw(SYS_wait4, (uint64_t)pid, (uint64_t)&status, __WALL, 0, 0, 0) == -EINTR)
+		;
+	if (WIFSIGNALED(status)) {
+		uint64_t none = 0;
+		struct {
+			uint64_t handler, flags, restorer, mask;
+		} plain = { 0 };
+
+		mcl_raw(SYS_rt_sigaction, (uint64_t)WTERMSIG(status), (uint64_t)&plain, 0, 8, 0, 0);
+		mcl_raw(SYS_kill, (uint64_t)mcl_raw(SYS_getpid, 0, 0, 0, 0, 0, 0), (uint64_t)WTERMSIG(status), 0, 0, 0,
+			0);
+		mcl_raw(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)&none, 0, 8, 0, 0);
+	}
+	mcl_raw(SYS_exit_group, (uint64_t)WEXITSTATUS(status), 0, 0, 0, 0, 0);
+	__builtin_unreachable();
 }
 
-static int spawn(struct launch *l, pid_t *pid)
+static int spawn(struct mcl_uffd *u, struct launch *l, pid_t *pid)
 {
+	uint8_t *stacks = mcl_private_alloc(&u->memory, 2 * CHILD_STACK, 4096);
 	sigset_t all, saved;
-	char *stack;
 	pid_t child;
 
-	stack = mmap(NULL, CHILD_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-	if (stack == MAP_FAILED)
-		return -errno;
+	if (!stacks)
+		return -ENOMEM;
 	sigfillset(&all);
 	pthread_sigmask(SIG_BLOCK, &all, &saved);
-	l->parent = getpid();
-	l->err = 0;
-	/* No exit signal: the application's wait() and SIGCHLD handler do not meet the engine. */
-	child = clone(child_main, stack + CHILD_STACK, CLONE_VM | CLONE_VFORK | CLONE_UNTRACED, l);
+	l->host = getpid();
+	l->engine_stack = stacks + 2 * CHILD_STACK;
+	atomic_store(&l->state, LAUNCH_PENDING);
+	/* No exit signal: the application's wait() and SIGCHLD handler do not meet it. */
+	child = clone(supervisor_main, stacks + CHILD_STACK, CLONE_VM | CLONE_UNTRACED, l);
 	if (child < 0)
-		l->err = errno;
+		l->err = -errno;
 	pthread_sigmask(SIG_SETMASK, &saved, NULL);
-	munmap(stack, CHILD_STACK);
 	if (child < 0)
-		return -l->err;
-	if (l->err) {
+		return l->err;
+	while (atomic_load(&l->state) == LAUNCH_PENDING) {
+		const struct timespec moment = { .tv_nsec = 100000000 };
+		siginfo_t info = { 0 };
+
+		syscall(SYS_futex, &l->state, FUTEX_WAIT_PRIVATE, LAUNCH_PENDING, &moment, NULL, 0);
+		/* Somebody may kill it before it has said anything. */
+		if (!waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) && info.si_pid &&
+		    atomic_load(&l->state) == LAUNCH_PENDING) {
+			l->err = -ECHILD;
+			atomic_store(&l->state, LAUNCH_FAILED);
+		}
+	}
+	if (atomic_load(&l->state) == LAUNCH_FAILED) {
 		waitpid(child, NULL, __WALL);
-		return -l->err;
+		return l->err;
 	}
 	*pid = child;
 	return 0;
@@ -213,22 +276,16 @@ int mcl_uffd_start(struct mcl_mirror *m, pid_t *pid, struct mcl_reason *why)
 		err = mcl_reason(why, -errno, "socketpair: %s", strerror(errno));
 		goto out;
 	}
-	launch.fds[FD_WINDOW] = high_fd(u->window.memfd);
-	launch.fds[FD_MIRROR] = high_fd(u->memfd);
-	launch.fds[FD_SOCKET] = high_fd(sockets[1]);
-	launch.fds[FD_ELF] = high_fd(elf);
-	if (launch.fds[FD_WINDOW] < 0 || launch.fds[FD_MIRROR] < 0 || launch.fds[FD_SOCKET] < 0 ||
-	    launch.fds[FD_ELF] < 0) {
-		err = mcl_reason(why, -EMFILE, "no file descriptors left to start the engine");
-		goto out_close;
-	}
-	err = spawn(&launch, pid);
+	launch.fds[FD_WINDOW] = u->window.memfd;
+	launch.fds[FD_MIRROR] = u->memfd;
+	launch.fds[FD_SOCKET] = sockets[1];
+	launch.fds[FD_ELF] = elf;
+	launch.control = control;
+	err = spawn(u, &launch, pid);
 	if (err) {
 		mcl_reason(why, err, "starting the engine: %s", strerror(-err));
-		goto out_close;
+		goto out;
 	}
-	close(launch.fds[FD_SOCKET]);
-	launch.fds[FD_SOCKET] = -1;
 	close(sockets[1]);
 	sockets[1] = -1;
 	u->socket = sockets[0];
@@ -239,10 +296,6 @@ int mcl_uffd_start(struct mcl_mirror *m, pid_t *pid, struct mcl_reason *why)
 		kill(*pid, SIGKILL);
 		waitpid(*pid, NULL, __WALL);
 	}
-out_close:
-	for (int fd = FD_WINDOW; fd < FD_END; fd++)
-		if (launch.fds[fd] >= 0)
-			close(launch.fds[fd]);
 out:
 	for (int i = 0; i < 2; i++)
 		if (sockets[i] >= 0)
