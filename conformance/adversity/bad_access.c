@@ -84,9 +84,15 @@ static void null_pointers(void **state)
 
 static void unmapped(void **state)
 {
-	char *p = conf_map(4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+	/*
+	 * Far from where the system places mappings by itself: another thread's new mapping (the stack of a process being
+	 * spawned, say) must not take the hole before the kernel gets there.
+	 */
+	char *p = mmap((void *)0x100000000000, 4 * PAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
 	(void)state;
+	assert_ptr_not_equal(p, MAP_FAILED);
 	memset(p, 1, 4 * PAGE);
 	conf_unmap(p, 4 * PAGE);
 	bad_read(p + 2 * PAGE + 12);
