@@ -105,7 +105,6 @@ struct mcl_uffd_proxy {
 	bool started;
 	_Atomic uint32_t go; /* futex: 0 idle, 1 a call is posted, 2 end */
 	_Atomic int32_t tid;
-	int done_fd; /* eventfd */
 	long nr, ret;
 	uint64_t args[6];
 };
@@ -133,7 +132,7 @@ struct mcl_uffd {
 	struct mcl_mirror_params params;
 	uint64_t low, window_end, high; /* the mirror covers [low, window.base) and [window_end, high) */
 
-	int memfd, host_fd, staging_fd, engine_fd, socket, maps_fd, pagemap_fd, task_dir, epoll_fd, again_fd;
+	int memfd, host_fd, staging_fd, engine_fd, socket, maps_fd, pagemap_fd, epoll_fd, again_fd;
 	uint32_t memfd_major, memfd_minor;
 	uint64_t memfd_inode;
 	bool engine_dead; /* its userfaultfd answers -ESRCH */
@@ -237,9 +236,9 @@ unsigned int mcl_uffd_tasks_count(struct mcl_uffd *u);
 /* First page at or after @start, before @end, that must not be taken, or @end; *@until is where that part ends. */
 uint64_t mcl_uffd_tasks_next(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t *until);
 /* What "/<tid>/<file>" says, of at most @size - 1 characters. */
-bool mcl_uffd_task_text(struct mcl_uffd *u, int32_t tid, const char *file, char *text, size_t size);
+bool mcl_uffd_task_text(int32_t tid, const char *file, char *text, size_t size);
 /* The system call that a thread is in, with its six arguments, or UINT64_MAX. */
-uint64_t mcl_uffd_task_syscall(struct mcl_uffd *u, int32_t tid, uint64_t *arg);
+uint64_t mcl_uffd_task_syscall(int32_t tid, uint64_t *arg);
 /* Map such a page in place. Pages or -errno. After a refresh. */
 long mcl_uffd_tasks_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t page);
 /* See to threads that ended whose control block is mapped in place. */

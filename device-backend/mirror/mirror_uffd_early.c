@@ -81,12 +81,12 @@ static bool cut_off_waiting(struct mcl_uffd *u)
 	for (unsigned int i = 0; i < u->task_count; i++) {
 		uint64_t arg[6];
 		char where[64];
-		uint64_t nr = mcl_uffd_task_syscall(u, u->tasks[i].tid, arg);
+		uint64_t nr = mcl_uffd_task_syscall(u->tasks[i].tid, arg);
 
 		if (nr != SYS_munmap && nr != SYS_mmap && nr != SYS_mremap && nr != SYS_madvise && nr != SYS_brk)
 			continue;
 		/* Only there has the change really been made, or is about to. */
-		if (!mcl_uffd_task_text(u, u->tasks[i].tid, "/wchan", where, sizeof(where)) || strcmp(where, WAITING))
+		if (!mcl_uffd_task_text(u->tasks[i].tid, "/wchan", where, sizeof(where)) || strcmp(where, WAITING))
 			continue;
 		if (u->tasks[i].tid != atomic_load(&u->proxy.tid))
 			cut_off(u, nr, arg);

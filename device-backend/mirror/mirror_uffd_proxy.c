@@ -4,8 +4,6 @@
  * pager's thread reads the reports, so it cannot make such calls itself. This thread makes them for it.
  */
 #include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
@@ -34,7 +32,7 @@ static void *proxy_main(void *arg)
 		if (!p->ret)
 			p->ret = mcl_raw(p->nr, p->args[0], p->args[1], p->args[2], p->args[3], p->args[4], p->args[5]);
 		atomic_store(&p->go, PROXY_IDLE);
-		mcl_raw(SYS_write, (uint64_t)p->done_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
+		mcl_raw(SYS_write, (uint64_t)u->again_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
 	}
 }
 
@@ -43,9 +41,6 @@ int mcl_uffd_proxy_start(struct mcl_uffd *u)
 	struct mcl_uffd_proxy *p = &u->proxy;
 	int err;
 
-	p->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (p->done_fd < 0)
-		return -errno;
 	err = mcl_private_thread(&u->memory, "mcl-proxy", proxy_main, u, &p->thread);
 	if (err)
 		return err;
@@ -63,9 +58,6 @@ void mcl_uffd_proxy_stop(struct mcl_uffd *u)
 		pthread_join(p->thread, NULL);
 		p->started = false;
 	}
-	if (p->done_fd >= 0)
-		close(p->done_fd);
-	p->done_fd = -1;
 }
 
 /* The call itself may touch a watched page that nobody has: give it one, or it never returns. */
@@ -98,8 +90,8 @@ static long call(struct mcl_uffd *u, uint32_t how, long nr, uint64_t a, uint64_t
 		 uint64_t f)
 {
 	struct mcl_uffd_proxy *p = &u->proxy;
-	struct pollfd fds[2] = { { .fd = p->done_fd, .events = POLLIN }, { .fd = u->host_fd, .events = POLLIN } };
-	uint64_t count;
+	struct pollfd fds[2] = { { .fd = u->again_fd, .events = POLLIN }, { .fd = u->host_fd, .events = POLLIN } };
+	uint64_t count, one = 1;
 
 	p->nr = nr;
 	p->args[0] = a;
@@ -110,13 +102,15 @@ static long call(struct mcl_uffd *u, uint32_t how, long nr, uint64_t a, uint64_t
 	p->args[5] = f;
 	atomic_store(&p->go, how);
 	mcl_raw_futex_wake(&p->go);
-	for (;;) {
+	while (atomic_load(&p->go) != PROXY_IDLE) {
 		mcl_raw(SYS_poll, (uint64_t)fds, 2, (uint64_t)-1, 0, 0, 0);
+		mcl_raw(SYS_read, (uint64_t)u->again_fd, (uint64_t)&count, sizeof(count), 0, 0, 0);
 		mcl_uffd_drain(u);
 		serve_own_faults(u);
-		if (mcl_raw(SYS_read, (uint64_t)p->done_fd, (uint64_t)&count, sizeof(count), 0, 0, 0) > 0)
-			return p->ret;
 	}
+	/* Somebody else may have rung it meanwhile. */
+	mcl_raw(SYS_write, (uint64_t)u->again_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
+	return p->ret;
 }
 
 long mcl_uffd_proxy_call(struct mcl_uffd *u, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,

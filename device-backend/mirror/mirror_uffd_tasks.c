@@ -22,6 +22,8 @@
 #define PIDFD_THREAD O_EXCL
 #endif
 
+#define TASKS "/proc/self/task/"
+
 /* Around the list head: enough for the thread id too. */
 #define MARGIN 64ull
 
@@ -45,12 +47,14 @@ static int32_t parse_tid(const char *name)
 /* Call @fn for each thread of this process. */
 static void each_task(struct mcl_uffd *u, void (*fn)(struct mcl_uffd *u, int32_t tid))
 {
-	long n;
+	/* Not kept open: descriptors are the application's. */
+	long n, dir = mcl_raw(SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)TASKS, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0,
+			      0);
 
 	u->task_count = 0;
-	mcl_raw(SYS_lseek, (uint64_t)u->task_dir, 0, 0 /* SEEK_SET */, 0, 0, 0);
-	while ((n = mcl_raw(SYS_getdents64, (uint64_t)u->task_dir, (uint64_t)u->scratch, sizeof(u->scratch), 0, 0, 0)) >
-	       0) {
+	if (dir < 0)
+		mcl_uffd_fatal("cannot look at the threads of this process", 0, (int)dir);
+	while ((n = mcl_raw(SYS_getdents64, (uint64_t)dir, (uint64_t)u->scratch, sizeof(u->scratch), 0, 0, 0)) > 0) {
 		for (long at = 0; at < n;) {
 			const struct linux_dirent64 *d = (const struct linux_dirent64 *)(u->scratch + at);
 			int32_t tid = parse_tid(d->d_name);
@@ -60,6 +64,7 @@ static void each_task(struct mcl_uffd *u, void (*fn)(struct mcl_uffd *u, int32_t
 			at += d->d_reclen;
 		}
 	}
+	mcl_raw(SYS_close, (uint64_t)dir, 0, 0, 0, 0, 0);
 }
 
 static void add(struct mcl_uffd *u, int32_t tid)
@@ -263,10 +268,10 @@ static uint64_t parse_decimal(const char **at)
 	return value;
 }
 
-bool mcl_uffd_task_text(struct mcl_uffd *u, int32_t tid, const char *file, char *text, size_t size)
+bool mcl_uffd_task_text(int32_t tid, const char *file, char *text, size_t size)
 {
-	char path[48], digits[12];
-	int n = 0, k = 0;
+	char path[64] = TASKS, digits[12];
+	int n = 0, k = sizeof(TASKS) - 1;
 	long fd, got;
 
 	for (; tid; tid /= 10)
@@ -276,7 +281,7 @@ bool mcl_uffd_task_text(struct mcl_uffd *u, int32_t tid, const char *file, char 
 	while (*file)
 		path[k++] = *file++;
 	path[k] = 0;
-	fd = mcl_raw(SYS_openat, (uint64_t)u->task_dir, (uint64_t)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	fd = mcl_raw(SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
 	if (fd < 0)
 		return false;
 	got = mcl_raw(SYS_read, (uint64_t)fd, (uint64_t)text, size - 1, 0, 0, 0);
@@ -285,14 +290,14 @@ bool mcl_uffd_task_text(struct mcl_uffd *u, int32_t tid, const char *file, char 
 	return got > 0;
 }
 
-uint64_t mcl_uffd_task_syscall(struct mcl_uffd *u, int32_t tid, uint64_t *arg)
+uint64_t mcl_uffd_task_syscall(int32_t tid, uint64_t *arg)
 {
 	char text[256];
 	const char *at = text;
 	uint64_t nr;
 
 	/* "running", or the number and its arguments in hexadecimal */
-	if (!mcl_uffd_task_text(u, tid, "/syscall", text, sizeof(text)) || text[0] < '0' || text[0] > '9')
+	if (!mcl_uffd_task_text(tid, "/syscall", text, sizeof(text)) || text[0] < '0' || text[0] > '9')
 		return UINT64_MAX;
 	nr = parse_decimal(&at);
 	for (int i = 0; i < 6; i++)
@@ -301,18 +306,18 @@ uint64_t mcl_uffd_task_syscall(struct mcl_uffd *u, int32_t tid, uint64_t *arg)
 }
 
 /* The shared futex that thread @tid waits for, or 0. */
-static uint64_t waits_for(struct mcl_uffd *u, int32_t tid)
+static uint64_t waits_for(int32_t tid)
 {
 	uint64_t arg[6];
 
-	return mcl_uffd_task_syscall(u, tid, arg) == SYS_futex && !(arg[1] & FUTEX_PRIVATE_FLAG) ? arg[0] : 0;
+	return mcl_uffd_task_syscall(tid, arg) == SYS_futex && !(arg[1] & FUTEX_PRIVATE_FLAG) ? arg[0] : 0;
 }
 
 bool mcl_uffd_tasks_futex(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t except)
 {
 	mcl_uffd_tasks_refresh(u);
 	for (unsigned int i = 0; i < u->task_count; i++) {
-		uint64_t address = waits_for(u, u->tasks[i].tid);
+		uint64_t address = waits_for(u->tasks[i].tid);
 
 		if (address >= start && address < end && address != except)
 			return true;
@@ -324,7 +329,7 @@ void mcl_uffd_tasks_wake(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_
 {
 	mcl_uffd_tasks_refresh(u);
 	for (unsigned int i = 0; i < u->task_count; i++) {
-		uint64_t address = waits_for(u, u->tasks[i].tid);
+		uint64_t address = waits_for(u->tasks[i].tid);
 
 		if (address >= to && address < to + size)
 			wake_alias(u, address - to + from);
