@@ -215,8 +215,11 @@ int hm_queue_wait(struct hm_context *ctx, unsigned long index, bool write, int g
 	hm_fault_leave(queue, fault);
 	spin_unlock(&queue->lock);
 
-	/* Without memory for it, the repeated access asks the pager again. */
-	if (result)
+	/*
+	 * Without memory for it, or after a signal, the access that is repeated,
+	 * if it is, asks the pager again.
+	 */
+	if (result && !ret)
 		verdict = kmalloc_obj(*verdict, GFP_KERNEL_ACCOUNT);
 	if (verdict) {
 		verdict->task = current;

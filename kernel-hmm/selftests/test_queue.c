@@ -168,6 +168,7 @@ TEST(fail_all)
 /* An engine is killed while it waits; its record does not stay. */
 TEST(engine_killed)
 {
+	struct hmm_mirror_fault fault;
 	struct rig rig;
 	int status;
 
@@ -180,8 +181,6 @@ TEST(engine_killed)
 	EXPECT_EQ(waitpid(rig.engine, &status, 0), rig.engine);
 	EXPECT_EQ(WTERMSIG(status), SIGKILL);
 	fcntl(rig.fd, F_SETFL, O_NONBLOCK);
-	struct hmm_mirror_fault fault;
-
 	EXPECT_ERRNO(read(rig.fd, &fault, sizeof(fault)), EAGAIN);
 	EXPECT_EQ(host_check((void *)ARENA, PAGE, 1), 0);
 }
