@@ -14,7 +14,7 @@ Run the samples on MirrorCL and print what each of them did, with its table of f
                default: shared, then uffd and hmm where this machine can run them)
   --help       show this text
 
-BUILD_DIR defaults to \$MIRRORCL_BUILD_DIR, then ./build.
+BUILD_DIR defaults to \$MIRRORCL_BUILD, then ./build.
 Exit status: 0 if every sample passed, 1 if one failed, 2 for a wrong argument.
 USAGE
 }
@@ -54,7 +54,7 @@ for mirror in $mirrors; do
 	esac
 done
 
-build=${build:-${MIRRORCL_BUILD_DIR:-build}}
+build=${build:-${MIRRORCL_BUILD:-build}}
 [ -x "$build/samples/linked-list" ] || wrong "no samples in '$build': build them first (./dev demo does)"
 if [ -z "${OCL_ICD_VENDORS:-}" ]; then
 	OCL_ICD_VENDORS=$(cd "$build" && pwd)/icd/vendors

@@ -110,7 +110,7 @@ inside_demo() {
 	build_dev
 	inside_use_mirrorcl
 	[[ -f $repo/tools/demo.sh ]] || die "tools/demo.sh is missing"
-	exec bash "$repo/tools/demo.sh"
+	MIRRORCL_BUILD=$build exec sh "$repo/tools/demo.sh" "$@"
 }
 
 inside_bench() {
@@ -118,7 +118,7 @@ inside_bench() {
 	build_dev
 	inside_use_mirrorcl
 	[[ -f $repo/benchmarks/run.sh ]] || die "benchmarks/run.sh is missing"
-	exec bash "$repo/benchmarks/run.sh" "$@"
+	MIRRORCL_BUILD=$build exec bash "$repo/benchmarks/run.sh" "$@"
 }
 
 inside_run() {
