@@ -156,6 +156,7 @@ struct mcl_uffd {
 	struct mcl_uffd_exit exits[EXITS_MAX];
 
 	uint64_t staging_reserve[STAGING_COUNT]; /* what is mapped for it, twice the size */
+	bool staging_used[STAGING_COUNT]; /* there may be pages in it */
 	bool staging_open[STAGING_COUNT]; /* accessible just now */
 	uint64_t staging[STAGING_COUNT]; /* MCL_BLOCK_SIZE each, aligned to it; 0: not made yet */
 	uint64_t probe; /* a watched page of our own: asking about it tells whether the address space is changing */
@@ -261,6 +262,8 @@ int mcl_uffd_staging_init(struct mcl_uffd *u, struct mcl_reason *why);
 /* The staging area of a kind, made on first use, usable until it is closed; 0 if that fails. */
 uint64_t mcl_uffd_staging(struct mcl_uffd *u, int kind);
 void mcl_uffd_staging_close(struct mcl_uffd *u);
+/* Free what is left in it of pages that were copied on; when nobody waits for that. */
+void mcl_uffd_staging_clean(struct mcl_uffd *u);
 /* Take PAGE_HOST pages of [start, end), within one block and VMA_ANON @vma, to VRAM. Returns pages or -errno. */
 long mcl_uffd_take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t address);
 /* Bring the PAGE_VRAM pages of [start, end) home. Returns pages or -errno. */
@@ -343,6 +346,9 @@ void mcl_uffd_proxy_stop(struct mcl_uffd *u);
 long mcl_uffd_proxy_call(struct mcl_uffd *u, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
 			 uint64_t f);
 
+/* Begin a call that waits for nobody, and get its result later. */
+void mcl_uffd_proxy_post(struct mcl_uffd *u, long nr, uint64_t a, uint64_t b, uint64_t c);
+long mcl_uffd_proxy_wait(struct mcl_uffd *u);
 /* Map the memfd over [start, start + size) unless that is not watched any more or changing: -EAGAIN. */
 long mcl_uffd_proxy_map(struct mcl_uffd *u, uint64_t start, uint64_t size, int prot);
 

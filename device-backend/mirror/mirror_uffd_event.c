@@ -20,18 +20,19 @@
 void mcl_uffd_drain(struct mcl_uffd *u)
 {
 	const unsigned int before = u->queue.count;
+	const uint32_t was_busy = atomic_load(&u->busy);
 	const uint64_t one = 1;
 
+	/* Before anything is read, whatever it will be: the thread that it lets go may look at this next. */
+	atomic_store(&u->busy, 1);
 	while (u->queue.count < QUEUE_SIZE) {
 		bool changing = mcl_uffd_watched(u, u->probe, u->probe + PAGE_SIZE) == -EAGAIN;
 		uint64_t room = mcl_min64(QUEUE_SIZE - u->queue.count, changing ? 1 : READ_BATCH);
 		long n;
 
 		/* One at a time then, so that each is looked for before it is read. */
-		if (changing) {
-			atomic_store(&u->busy, 1);
+		if (changing)
 			mcl_uffd_early(u);
-		}
 		n = mcl_raw(SYS_read, (uint64_t)u->host_fd, (uint64_t)&u->queue.msgs[u->queue.count],
 			    room * sizeof(struct uffd_msg), 0, 0, 0);
 		if (n == -EINTR)
@@ -40,6 +41,8 @@ void mcl_uffd_drain(struct mcl_uffd *u)
 			/* Most callers are in the middle of something; whoever polls next must not sleep over this. */
 			if (u->queue.count > before)
 				mcl_raw(SYS_write, (uint64_t)u->again_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
+			if (!mcl_uffd_changing(u))
+				atomic_store(&u->busy, was_busy);
 			return;
 		}
 		u->queue.count += (unsigned int)(n / (long)sizeof(struct uffd_msg));
@@ -255,6 +258,20 @@ static bool give_fresh(struct mcl_uffd *u, uint64_t page)
 	return true;
 }
 
+/* A hole in memory that is mapped in place. False: as above. */
+static bool fill_hole(struct mcl_uffd *u, uint64_t page)
+{
+	int err;
+
+	mcl_uffd_zero(u->host_fd, page, PAGE_SIZE, UFFDIO_ZEROPAGE_MODE_DONTWAKE, &err);
+	if (err == -EAGAIN)
+		return false;
+	if (err == -ENOMEM)
+		mcl_raw_sleep_us(1000);
+	mcl_uffd_wake(u->host_fd, page, PAGE_SIZE);
+	return true;
+}
+
 /* 1: an event for the pager; 0: done; -EAGAIN: not yet. */
 static int handle_fault(struct mcl_uffd *u, const struct uffd_msg *m, struct mcl_mirror_event *out)
 {
@@ -273,8 +290,7 @@ static int handle_fault(struct mcl_uffd *u, const struct uffd_msg *m, struct mcl
 		mcl_uffd_drop_copy(u, page);
 		return 0;
 	case PAGE_PROMOTED:
-		mcl_uffd_wake(u->host_fd, page, PAGE_SIZE);
-		return 0;
+		return fill_hole(u, page) ? 0 : -EAGAIN;
 	case PAGE_HOST:
 	case PAGE_SNAPSHOT:
 	case PAGE_TWIN:
@@ -325,6 +341,7 @@ unsigned int mcl_uffd_host_events(struct mcl_uffd *u, struct mcl_mirror_event *e
 	uint64_t again;
 
 	mcl_raw(SYS_read, (uint64_t)u->again_fd, (uint64_t)&again, sizeof(again), 0, 0, 0);
+	mcl_uffd_staging_clean(u);
 	mcl_uffd_tasks_ended(u);
 	mcl_uffd_drain(u);
 	/* Changes first, in their order. Handling one may read more, at the end of the queue. */

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "engine/boot_uffd.h"
 #include "engine/control.h"
@@ -89,6 +91,7 @@ long mcl_uffd_file_map(struct mcl_uffd *u, const struct mcl_vma *vma)
 		.size = vma->end - vma->start,
 		.offset = vma->offset,
 	};
+	struct stat st;
 	bool watched;
 	char path[80];
 	long fd, err;
@@ -106,6 +109,12 @@ long mcl_uffd_file_map(struct mcl_uffd *u, const struct mcl_vma *vma)
 		return -EAGAIN; /* it has just changed */
 	if (fd < 0)
 		return -EOPNOTSUPP;
+	/* Something else may be there by now. */
+	if (fstat((int)fd, &st) || st.st_ino != vma->inode || major(st.st_dev) != vma->dev_major ||
+	    minor(st.st_dev) != vma->dev_minor) {
+		mcl_raw(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+		return -EAGAIN;
+	}
 	err = ask_engine(u, &request, (int)fd);
 	mcl_raw(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
 	if (err)

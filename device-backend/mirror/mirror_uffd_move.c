@@ -25,6 +25,8 @@
 #define PIN_RETRIES 100
 #define PIN_RETRY_US 100
 #define CHANGE_RETRIES 1000
+/* From this size on waking a second thread for half of a copy pays. */
+#define COPY_IN_TWO (256ull << 10)
 
 int mcl_uffd_staging_init(struct mcl_uffd *u, struct mcl_reason *why)
 {
@@ -69,10 +71,23 @@ uint64_t mcl_uffd_staging(struct mcl_uffd *u, int kind)
 {
 	if (!u->staging[kind])
 		u->staging[kind] = make_staging(u, kind);
-	if (u->staging[kind] && !u->staging_open[kind])
+	if (u->staging[kind] && !u->staging_open[kind]) {
+		mcl_uffd_staging_clean(u);
 		u->staging_open[kind] =
 			!mcl_raw(SYS_mprotect, u->staging[kind], MCL_BLOCK_SIZE, (uint64_t)staging_prot(kind), 0, 0, 0);
+		u->staging_used[kind] = true;
+	}
 	return u->staging_open[kind] ? u->staging[kind] : 0;
+}
+
+void mcl_uffd_staging_clean(struct mcl_uffd *u)
+{
+	for (int kind = 0; kind < STAGING_COUNT; kind++) {
+		if (u->staging_used[kind] && !u->staging_open[kind]) {
+			mcl_raw_madvise(u->staging[kind], MCL_BLOCK_SIZE, MADV_DONTNEED);
+			u->staging_used[kind] = false;
+		}
+	}
 }
 
 void mcl_uffd_staging_close(struct mcl_uffd *u)
@@ -289,22 +304,64 @@ struct filling {
 	uint64_t done; /* bytes from the start that the memfd has now */
 };
 
+/* Copy [at, end), whose pages are at @from (0: zeros), into the memfd. Returns where it stopped, *err why. */
+static uint64_t fill_range(struct mcl_uffd *u, uint64_t at, uint64_t end, uint64_t from, int *err)
+{
+	const uint64_t start = at;
+
+	for (;;) {
+		at = fill_engine(u, at, end, from ? from + (at - start) : 0, UFFDIO_COPY_MODE_DONTWAKE, err);
+		if (at == end || *err != -EEXIST)
+			return at;
+		/* The memfd has a page that the table does not know: never one with data that counts. */
+		mcl_uffd_punch(u, at, at + PAGE_SIZE);
+	}
+}
+
+/*
+ * The same with two threads: the unit that waits for it does not need its processor. What the second one has done stays, as
+ * another unit may have stored to it already; if the first one cannot catch up there is no way back.
+ */
+static uint64_t fill_in_two(struct mcl_uffd *u, uint64_t at, uint64_t end, uint64_t from, int *err)
+{
+	uint64_t half = mcl_page_down((at + end) / 2), done;
+	struct uffdio_copy second = {
+		.dst = half,
+		.src = from + (half - at),
+		.len = end - half,
+		.mode = UFFDIO_COPY_MODE_DONTWAKE,
+	};
+	long ret;
+
+	mcl_uffd_proxy_post(u, SYS_ioctl, (uint64_t)u->engine_fd, UFFDIO_COPY, (uint64_t)&second);
+	done = fill_range(u, at, half, from, err);
+	ret = mcl_uffd_proxy_wait(u);
+	for (int tries = 0; done < half && *err == -ENOMEM && tries < 1000; tries++) {
+		mcl_raw_sleep_us(1000);
+		done = fill_range(u, done, half, from + (done - at), err);
+	}
+	if (done == half) {
+		half += ret ? (second.copy > 0 ? (uint64_t)second.copy : 0) : end - half;
+		return fill_range(u, half, end, from + (half - at), err);
+	}
+	if (*err != -ESRCH)
+		mcl_uffd_fatal("cannot move pages to the device", done, *err);
+	mcl_uffd_punch(u, half, end);
+	return done;
+}
+
 static int fill_part(struct mcl_uffd *u, uint64_t offset, uint64_t part, bool present, void *arg)
 {
 	struct filling *f = arg;
 	uint64_t at = f->to + offset, end = at + part;
-	int err;
+	int err = 0;
 
-	for (;;) {
-		at = fill_engine(u, at, end, present ? f->stage + (at - f->to) : 0, UFFDIO_COPY_MODE_DONTWAKE, &err);
-		f->done = at - f->to;
-		if (at == end)
-			return 0;
-		if (err != -EEXIST)
-			return err;
-		/* The memfd has a page that the table does not know: never one with data that counts. */
-		mcl_uffd_punch(u, at, at + PAGE_SIZE);
-	}
+	if (present && part >= COPY_IN_TWO)
+		at = fill_in_two(u, at, end, f->stage + offset, &err);
+	else
+		at = fill_range(u, at, end, present ? f->stage + offset : 0, &err);
+	f->done = at - f->to;
+	return at == end ? 0 : err;
 }
 
 /* What MOVE did not take at @at, and why: try harder if somebody waits for this page. True: it moved after all. */
@@ -406,7 +463,6 @@ static long take_run(struct mcl_uffd *u, struct mcl_uffd_block *b, const struct 
 		moved = start + f.done;
 	}
 out:
-	mcl_raw_madvise(stage, *stop - start, MADV_DONTNEED);
 	*stop = moved;
 	return (long)(f.done >> PAGE_SHIFT);
 }
@@ -432,7 +488,8 @@ static long take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, 
 	for (uint64_t at = start; at < end; at += PAGE_SIZE)
 		if (mcl_uffd_state(u, at) == PAGE_COPY)
 			mcl_uffd_drop_copy(u, at);
-	err = mcl_uffd_watched(u, start, end);
+	/* All of one mapping is, so one page of it says enough; the answer for many costs more. */
+	err = mcl_uffd_watched(u, start, start + PAGE_SIZE);
 	if (err)
 		return -EAGAIN;
 	for (uint64_t at = start; at < end;) {

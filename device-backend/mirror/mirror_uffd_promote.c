@@ -8,8 +8,8 @@
  * call while this thread reads. There is no mmap() that fails if the range has changed; the proxy asks just before whether it
  * has, and the report tells afterwards: without it, what we mapped over was not what we thought.
  *
- * Promoted ranges stay watched, for the reports of munmap, mremap and madvise only: a hole in them is filled by
- * the kernel with zeros, as in any shared memory.
+ * Promoted ranges stay watched, for the reports of munmap, mremap and madvise, and for holes: what MADV_DONTNEED has
+ * removed must not be stored to before that has been handled, or the new page would be taken for the old one.
  */
 #include <sys/mman.h>
 
@@ -75,7 +75,7 @@ long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t st
 		 */
 		mcl_uffd_fatal("the host changed memory in the moment in which it was being mapped in place", start, 0);
 	}
-	mcl_uffd_register(u->host_fd, start, end - start, UFFDIO_REGISTER_MODE_WP);
+	mcl_uffd_register(u->host_fd, start, end - start, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP);
 	u->promoted_runs++;
 	return settle(u, b, start, end);
 }

@@ -86,12 +86,10 @@ static void serve_own_faults(struct mcl_uffd *u)
 	u->queue.count = kept;
 }
 
-static long call(struct mcl_uffd *u, uint32_t how, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+static void post(struct mcl_uffd *u, uint32_t how, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
 		 uint64_t f)
 {
 	struct mcl_uffd_proxy *p = &u->proxy;
-	struct pollfd fds[2] = { { .fd = u->again_fd, .events = POLLIN }, { .fd = u->host_fd, .events = POLLIN } };
-	uint64_t count, one = 1;
 
 	p->nr = nr;
 	p->args[0] = a;
@@ -102,6 +100,16 @@ static long call(struct mcl_uffd *u, uint32_t how, long nr, uint64_t a, uint64_t
 	p->args[5] = f;
 	atomic_store(&p->go, how);
 	mcl_raw_futex_wake(&p->go);
+}
+
+static long call(struct mcl_uffd *u, uint32_t how, long nr, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+		 uint64_t f)
+{
+	struct mcl_uffd_proxy *p = &u->proxy;
+	struct pollfd fds[2] = { { .fd = u->again_fd, .events = POLLIN }, { .fd = u->host_fd, .events = POLLIN } };
+	uint64_t count, one = 1;
+
+	post(u, how, nr, a, b, c, d, e, f);
 	while (atomic_load(&p->go) != PROXY_IDLE) {
 		mcl_raw(SYS_poll, (uint64_t)fds, 2, (uint64_t)-1, 0, 0, 0);
 		mcl_raw(SYS_read, (uint64_t)u->again_fd, (uint64_t)&count, sizeof(count), 0, 0, 0);
@@ -123,4 +131,24 @@ long mcl_uffd_proxy_map(struct mcl_uffd *u, uint64_t start, uint64_t size, int p
 {
 	return call(u, PROXY_MAP, SYS_mmap, start, size, (uint64_t)prot, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
 		    (uint64_t)u->memfd, start);
+}
+
+void mcl_uffd_proxy_post(struct mcl_uffd *u, long nr, uint64_t a, uint64_t b, uint64_t c)
+{
+	post(u, PROXY_CALL, nr, a, b, c, 0, 0, 0);
+}
+
+long mcl_uffd_proxy_wait(struct mcl_uffd *u)
+{
+	struct mcl_uffd_proxy *p = &u->proxy;
+	struct pollfd fd = { .fd = u->again_fd, .events = POLLIN };
+
+	/* It does not wait for anybody, so nobody has to be read meanwhile; .again_fd stays rung, which does no harm. */
+	while (atomic_load(&p->go) != PROXY_IDLE) {
+		for (int i = 0; i < 2000 && atomic_load(&p->go) != PROXY_IDLE; i++)
+			__builtin_ia32_pause();
+		if (atomic_load(&p->go) != PROXY_IDLE)
+			mcl_raw(SYS_poll, (uint64_t)&fd, 1, 1, 0, 0, 0);
+	}
+	return p->ret;
 }

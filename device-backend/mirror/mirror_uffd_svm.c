@@ -45,8 +45,11 @@ void mcl_uffd_svm_free(struct mcl_mirror *m, void *ptr, size_t size)
 
 	while (atomic_exchange(&u->svm_lock, 1))
 		sched_yield();
-	munmap(ptr, bytes);
+	/* The address stays taken until the pages are gone: they would be those of the next one who gets it. */
+	if (mmap(ptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+		mcl_log_warn("cannot reserve %zu bytes while they are freed", bytes);
 	mcl_uffd_punch(u, (uint64_t)ptr, (uint64_t)ptr + bytes);
+	munmap(ptr, bytes);
 	atomic_store(&u->svm_lock, 0);
 }
 

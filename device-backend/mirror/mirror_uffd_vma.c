@@ -9,6 +9,8 @@
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
 
+#define LOOK_UPS 1000
+
 static bool has_prefix(const char *s, const char *prefix)
 {
 	return !strncmp(s, prefix, strlen(prefix));
@@ -61,7 +63,18 @@ static void clip(struct mcl_uffd *u, uint64_t address, struct mcl_vma *v)
 	}
 }
 
-void mcl_uffd_vma(struct mcl_uffd *u, uint64_t address, struct mcl_vma *out)
+/*
+ * Newer kernels answer without stopping those who change mappings, and can miss one that is just being merged with its
+ * neighbour. A system call that does stop them knows whether there is anything.
+ */
+static bool really_nothing(uint64_t address)
+{
+	unsigned char resident;
+
+	return mcl_raw(SYS_mincore, mcl_page_down(address), PAGE_SIZE, (uint64_t)&resident, 0, 0, 0) == -ENOMEM;
+}
+
+static void look_up(struct mcl_uffd *u, uint64_t address, struct mcl_vma *out)
 {
 	char name[256] = "";
 	struct procmap_query q = {
@@ -101,6 +114,16 @@ void mcl_uffd_vma(struct mcl_uffd *u, uint64_t address, struct mcl_vma *out)
 	out->inode = q.inode;
 	out->kind = kind_of(u, out, path ? "/" : name);
 	clip(u, address, out);
+}
+
+void mcl_uffd_vma(struct mcl_uffd *u, uint64_t address, struct mcl_vma *out)
+{
+	for (int tries = 0; tries < LOOK_UPS; tries++) {
+		look_up(u, address, out);
+		if (out->kind != VMA_NONE || really_nothing(address))
+			return;
+		mcl_raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+	}
 }
 
 uint64_t mcl_uffd_count_maps(struct mcl_uffd *u)

@@ -143,6 +143,10 @@ bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
 			      n == -EBUSY ? "another userfaultfd watches it" : "no page of it can be shared or moved");
 		break;
 	default:
+		if (n < 0)
+			mcl_log_error("the device's access to %#lx failed (error %ld, kind %d, mapped %#lx-%#lx)",
+				      (unsigned long)f->address, -n, e.kind, (unsigned long)e.start,
+				      (unsigned long)e.end);
 		break;
 	}
 	if (n < 0)
@@ -277,8 +281,11 @@ static void handle(struct mcl_pager *p, const struct mcl_mirror_event *e, uint32
 	case MCL_MEV_DEVICE_FAULT:
 		if (p->frozen)
 			done = false;
-		else if (tries > MEMORY_RETRIES)
+		else if (tries > MEMORY_RETRIES) {
+			mcl_log_error("the device's access to %#lx failed: no memory, or no end of changes",
+				      (unsigned long)e->fault.address);
 			p->ops->fail(p->m, &e->fault);
+		}
 		else
 			done = mcl_pager_device_fault(p, &e->fault);
 		break;
