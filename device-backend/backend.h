@@ -146,7 +146,8 @@ int mcl_ring_create(struct mcl_backend *b, struct mcl_ring **out);
 void mcl_ring_destroy(struct mcl_ring *ring);
 
 struct mcl_arg {
-	const void *value; /* @size bytes, copied; a pointer argument's value is the address itself (8 bytes). NULL for LOCAL */
+	const void *
+		value; /* @size bytes, copied; a pointer argument's value is the address itself (8 bytes). NULL for LOCAL */
 	size_t size; /* for LOCAL: bytes of local memory */
 };
 
