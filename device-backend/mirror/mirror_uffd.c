@@ -434,6 +434,8 @@ static void fail(struct mcl_mirror *m, const struct mcl_fault *fault)
 	mcl_uffd_poison(u->engine_fd, page, PAGE_SIZE, &err);
 	if (err)
 		mcl_uffd_wake(u->engine_fd, page, PAGE_SIZE);
+	else
+		mcl_uffd_note_poison(u, page);
 }
 
 static void count(struct mcl_mirror *m, uint64_t base, uint64_t *vram, uint64_t *shared)
@@ -514,6 +516,7 @@ static void refresh(struct mcl_mirror *m)
 	struct mcl_uffd *u = mcl_uffd_of(m);
 
 	mcl_uffd_drop_snapshots(u);
+	mcl_uffd_clear_poison(u);
 	mcl_uffd_files_refresh(u);
 }
 

@@ -120,6 +120,7 @@ struct mcl_uffd_exit {
 	uint64_t tid_at;
 };
 
+#define POISON_MAX 256
 #define FILES_MAX 512
 #define TWINS_MAX 32768
 #define KEEP_OUT_MAX 32
@@ -171,6 +172,8 @@ struct mcl_uffd {
 	_Atomic uint32_t settle_wanted, settle_done; /* tickets; the second is a futex */
 
 	_Atomic uint32_t svm_lock; /* 0 or 1; see mcl_uffd_svm_free() */
+	unsigned int poison_count; /* pages made to fail since the last refresh; the access may never have come */
+	uint64_t poisoned[POISON_MAX];
 	unsigned int file_count;
 	struct mcl_vma files[FILES_MAX]; /* shared mappings that the engine has too (mirror_uffd_file.c) */
 	uint64_t snapshot_pages; /* PAGE_SNAPSHOT and PAGE_TWIN, at least */
@@ -301,6 +304,9 @@ long mcl_uffd_file_map(struct mcl_uffd *u, const struct mcl_vma *vma);
 void mcl_uffd_files_refresh(struct mcl_uffd *u);
 /* Undo it for what is in [start, end): the host has changed something there. */
 void mcl_uffd_files_unmapped(struct mcl_uffd *u, uint64_t start, uint64_t end);
+/* The access to @page was made to fail. */
+void mcl_uffd_note_poison(struct mcl_uffd *u, uint64_t page);
+void mcl_uffd_clear_poison(struct mcl_uffd *u);
 /* There are so many more PAGE_SNAPSHOT pages. */
 void mcl_uffd_note_snapshots(struct mcl_uffd *u, uint64_t pages);
 

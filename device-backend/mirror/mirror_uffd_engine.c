@@ -5,6 +5,7 @@
  * engine/control.h (arguments, window) and engine/boot_uffd.h (mirror, userfaultfd, service thread).
  */
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -86,18 +87,87 @@ static int engine_main(void *arg)
 	__builtin_unreachable();
 }
 
+/* Sent to the supervisor when the host's thread ends. Real-time, so nobody else sends it. */
+#define PARENT_DIED 63
+#define SIGNAL_BIT(signo) (1ull << ((signo) - 1))
+
+#define SWEEPS 100
+#define SWEEP_PAUSE_US 20000
+
+static bool waits_for_pages(const char *pid)
+{
+	char path[64] = "/proc/", text[64];
+	unsigned int k = sizeof("/proc/") - 1;
+	long fd, n;
+
+	for (const char *c = pid; *c && k < 30; c++)
+		path[k++] = *c;
+	memcpy(path + k, "/wchan", sizeof("/wchan"));
+	fd = mcl_raw(SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)path, O_RDONLY | O_CLOEXEC, 0, 0, 0);
+	if (fd < 0)
+		return false;
+	n = mcl_raw(SYS_read, (uint64_t)fd, (uint64_t)text, sizeof(text) - 1, 0, 0, 0);
+	mcl_raw(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+	text[n > 0 ? n : 0] = 0;
+	return !strcmp(text, "handle_userfault");
+}
+
+/*
+ * The host is dead. A child of its vfork() or posix_spawn() that has not exec'ed yet lives on its memory, and has a copy of
+ * its userfaultfd, so a page that it waits for never comes, and it never ends. Nobody else can tell: end it. Returns how
+ * many processes are still on this memory.
+ */
+static unsigned int sweep(uint64_t self, char *buffer, size_t size)
+{
+	long dir =
+		mcl_raw(SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)"/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
+	unsigned int others = 0;
+	long n;
+
+	while (dir >= 0 && (n = mcl_raw(SYS_getdents64, (uint64_t)dir, (uint64_t)buffer, size, 0, 0, 0)) > 0) {
+		for (long at = 0; at < n; at += *(const uint16_t *)(buffer + at + 16)) {
+			const char *name = buffer + at + 19;
+			uint64_t pid = 0;
+
+			for (const char *c = name; *c >= '0' && *c <= '9'; c++)
+				pid = pid * 10 + (uint64_t)(*c - '0');
+			if (!pid || pid == self || mcl_raw(SYS_kcmp, self, pid, KCMP_VM, 0, 0, 0))
+				continue;
+			others++;
+			if (waits_for_pages(name))
+				mcl_raw(SYS_kill, pid, SIGKILL, 0, 0, 0, 0);
+		}
+	}
+	if (dir >= 0)
+		mcl_raw(SYS_close, (uint64_t)dir, 0, 0, 0, 0, 0);
+	return others;
+}
+
+static void after_the_host(uint64_t engine)
+{
+	uint64_t self = (uint64_t)mcl_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	char buffer[8192];
+
+	mcl_raw(SYS_kill, engine, SIGKILL, 0, 0, 0, 0);
+	for (int i = 0; i < SWEEPS && sweep(self, buffer, sizeof(buffer)); i++)
+		mcl_raw_sleep_us(SWEEP_PAUSE_US);
+	mcl_raw(SYS_exit_group, 0, 0, 0, 0, 0, 0);
+}
+
 /*
  * Between host and engine. exec() gives every process back its exit signal, and with it a place in the application's
  * wait(); this process, which is only cloned, has none. It is on the host's memory and does nothing but wait for the engine
- * and end like it. Either's death is the other's.
+ * and end like it. Either's death is the other's, and the host's is that of both.
  */
 static int supervisor_main(void *arg)
 {
+	const uint64_t all = ~0ull, wanted = SIGNAL_BIT(SIGCHLD) | SIGNAL_BIT(PARENT_DIED);
 	struct launch *l = arg;
 	int status = 0;
 	long pid;
 
-	mcl_raw(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0, 0);
+	mcl_raw(SYS_rt_sigprocmask, SIG_SETMASK, (uint64_t)&all, 0, 8, 0, 0);
+	mcl_raw(SYS_prctl, PR_SET_PDEATHSIG, PARENT_DIED, 0, 0, 0, 0);
 	if (mcl_raw(SYS_getppid, 0, 0, 0, 0, 0, 0) != l->host)
 		mcl_raw(SYS_exit_group, 0, 0, 0, 0, 0, 0);
 	mcl_raw(SYS_prctl, PR_SET_NAME, (uint64_t)"mirrorcl-engine", 0, 0, 0, 0);
@@ -114,8 +184,9 @@ static int supervisor_main(void *arg)
 	atomic_store(&l->state, LAUNCH_RUNNING);
 	mcl_raw_futex_wake(&l->state);
 	/* @l may be gone from here on. */
-	while (mcl_raw(SYS_wait4, (uint64_t)pid, (uint64_t)&status, __WALL, 0, 0, 0) == -EINTR)
-		;
+	while (mcl_raw(SYS_wait4, (uint64_t)pid, (uint64_t)&status, __WALL | WNOHANG, 0, 0, 0) != pid)
+		if (mcl_raw(SYS_rt_sigtimedwait, (uint64_t)&wanted, 0, 0, 8, 0, 0) == PARENT_DIED)
+			after_the_host((uint64_t)pid);
 	if (WIFSIGNALED(status)) {
 		uint64_t none = 0;
 		struct {

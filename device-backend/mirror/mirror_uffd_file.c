@@ -23,7 +23,7 @@ static void set_refresh(struct mcl_uffd *u)
 {
 	struct mcl_engine_control *control = (void *)(u->window.base + u->window.layout.control_offset);
 
-	bool needed = u->snapshot_pages;
+	bool needed = u->snapshot_pages || u->poison_count;
 
 	for (unsigned int i = 0; i < u->file_count; i++)
 		needed |= !u->files[i].watched;
@@ -34,6 +34,28 @@ void mcl_uffd_note_snapshots(struct mcl_uffd *u, uint64_t pages)
 {
 	u->snapshot_pages += pages;
 	set_refresh(u);
+}
+
+void mcl_uffd_note_poison(struct mcl_uffd *u, uint64_t page)
+{
+	u->poisoned[u->poison_count % POISON_MAX] = page;
+	u->poison_count++;
+	set_refresh(u);
+}
+
+void mcl_uffd_clear_poison(struct mcl_uffd *u)
+{
+	for (unsigned int i = 0; i < u->poison_count && i < POISON_MAX; i++) {
+		uint64_t page = u->poisoned[i];
+		int err;
+
+		/* A page takes the marker's place, and goes. If there is one already, there is no marker. */
+		if (mcl_uffd_state(u, page) != PAGE_HOST)
+			continue;
+		if (mcl_uffd_zero(u->engine_fd, page, PAGE_SIZE, UFFDIO_ZEROPAGE_MODE_DONTWAKE, &err))
+			mcl_uffd_punch(u, page, page + PAGE_SIZE);
+	}
+	u->poison_count = 0;
 }
 
 /* "map_files/<start>-<end>" below /proc/self */

@@ -14,6 +14,7 @@
 #define MEMORY_RETRY_US 1000
 #define MEMORY_RETRIES 2000
 #define EVENT_BATCH 64
+#define SUSPECT_NS 1000000000ull
 
 void mcl_pager_count(struct mcl_pager *p, enum mcl_counter_cause cause, uint64_t pages, uint64_t began_ns)
 {
@@ -106,6 +107,28 @@ static long answer(struct mcl_pager *p, const struct mcl_fault *f, uint64_t page
 	return n;
 }
 
+/*
+ * An access that cannot be served. The report of it may be old: served on another unit's behalf, or its unit was taken away by
+ * an abort, and the address may have had another owner since. To make it fail would then hit the next access, a good one.
+ * So the first time whoever waits is only told to try again; a report that comes after that is about now.
+ */
+static bool confirmed(struct mcl_pager *p, uint64_t page)
+{
+	uint64_t now = mcl_raw_now_ns();
+
+	for (int i = 0; i < SUSPECTS; i++) {
+		if (p->suspects[i].page == page && now - p->suspects[i].ns < SUSPECT_NS) {
+			p->suspects[i].ns = 0;
+			p->suspects[i].page = UINT64_MAX;
+			return true;
+		}
+	}
+	p->suspects[p->next_suspect].page = page;
+	p->suspects[p->next_suspect].ns = now;
+	p->next_suspect = (p->next_suspect + 1) % SUSPECTS;
+	return false;
+}
+
 bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
 {
 	const uint64_t page = f->address & ~(PAGE_SIZE - 1), began = mcl_raw_now_ns();
@@ -135,6 +158,14 @@ bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
 	case -ENOMEM:
 		mcl_pager_make_room(p, p->vram_limit);
 		return false;
+	default:
+		break;
+	}
+	if (n < 0 && !confirmed(p, page)) {
+		p->ops->replay(p->m, page, PAGE_SIZE);
+		return true;
+	}
+	switch (n) {
 	case -EOPNOTSUPP:
 	case -EINVAL:
 	case -EBUSY:
@@ -143,10 +174,6 @@ bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
 			      n == -EBUSY ? "another userfaultfd watches it" : "no page of it can be shared or moved");
 		break;
 	default:
-		if (n < 0)
-			mcl_log_error("the device's access to %#lx failed (error %ld, kind %d, mapped %#lx-%#lx)",
-				      (unsigned long)f->address, -n, e.kind, (unsigned long)e.start,
-				      (unsigned long)e.end);
 		break;
 	}
 	if (n < 0)
@@ -285,8 +312,7 @@ static void handle(struct mcl_pager *p, const struct mcl_mirror_event *e, uint32
 			mcl_log_error("the device's access to %#lx failed: no memory, or no end of changes",
 				      (unsigned long)e->fault.address);
 			p->ops->fail(p->m, &e->fault);
-		}
-		else
+		} else
 			done = mcl_pager_device_fault(p, &e->fault);
 		break;
 	case MCL_MEV_CPU_FAULT:

@@ -56,6 +56,7 @@ struct mcl_pager_request {
 
 #define REQUESTS 64
 #define DEFERRED 4096
+#define SUSPECTS 64
 
 struct mcl_pager {
 	struct mcl_private memory;
@@ -79,6 +80,12 @@ struct mcl_pager {
 		uint64_t not_before; /* 0: as soon as possible */
 		uint32_t tries;
 	} deferred[DEFERRED];
+
+	/* pages whose access is to fail if it is repeated (fault.c) */
+	struct {
+		uint64_t page, ns;
+	} suspects[SUSPECTS];
+	unsigned int next_suspect;
 
 	struct mcl_pager_request requests[REQUESTS];
 	_Atomic uint32_t requests_free; /* futex */
