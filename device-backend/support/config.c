@@ -90,9 +90,12 @@ static void parse_all(void)
 {
 	const char *text;
 
-	/* An empty variable counts as unset, as everywhere in the XDG world. */
+	/*
+	 * An empty variable counts as unset, as everywhere in the XDG world. In a setuid program all of them do: its caller
+	 * must not choose the compiler that it runs or the files that it writes.
+	 */
 #define MCL_OPTION(id, type, name, def, help)                                                                          \
-	text = getenv(name);                                                                                           \
+	text = secure_getenv(name);                                                                                    \
 	if (text && !*text)                                                                                            \
 		text = NULL;                                                                                           \
 	if (!text || !parse_##type(text, &config.id)) {                                                                \
@@ -115,7 +118,7 @@ void mcl_config_help(FILE *out)
 	const char *text;
 
 #define MCL_OPTION(id, type, name, def, help)                                                                          \
-	text = getenv(name);                                                                                           \
+	text = secure_getenv(name);                                                                                    \
 	fprintf(out, "%s (default '%s'%s%s%s)\n    %s\n", name, def, text && *text ? ", now '" : "",                   \
 		text && *text ? text : "", text && *text ? "'" : "", help);
 #include "support/config.def"
