@@ -109,7 +109,7 @@ void mcl_pager_make_room(struct mcl_pager *p, uint64_t bytes)
 	while (p->oldest &&
 	       atomic_load_explicit(&p->vram_pages, memory_order_relaxed) * PAGE_SIZE + bytes > p->vram_limit) {
 		struct mcl_pager_block *b = p->oldest;
-		uint64_t began = mcl_raw_now_ns();
+		uint64_t began = p->now_ns();
 		long n = p->ops->evict(p->m, b->base, MCL_BLOCK_SIZE);
 
 		mcl_pager_account(p, b->base, b->base + MCL_BLOCK_SIZE, false);

@@ -11,8 +11,10 @@
 
 /* Home again within this time after it had moved: a bounce. */
 #define BOUNCE_NS 10000000ull
-#define MEMORY_RETRY_US 1000
-#define MEMORY_RETRIES 2000
+/* Where the address space does not stop changing, or there is no memory: how often to try again, and when. */
+#define RETRIES 2000
+#define RETRY_NS 50000ull
+#define SLOW_RETRY_NS 1000000ull
 #define EVENT_BATCH 64
 #define SUSPECT_NS 1000000000ull
 
@@ -20,7 +22,7 @@ void mcl_pager_count(struct mcl_pager *p, enum mcl_counter_cause cause, uint64_t
 {
 	atomic_fetch_add_explicit(&p->cause[cause].count, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&p->cause[cause].pages, pages, memory_order_relaxed);
-	atomic_fetch_add_explicit(&p->cause[cause].ns, mcl_raw_now_ns() - began_ns, memory_order_relaxed);
+	atomic_fetch_add_explicit(&p->cause[cause].ns, p->now_ns() - began_ns, memory_order_relaxed);
 }
 
 static uint64_t max64(uint64_t a, uint64_t b)
@@ -55,7 +57,7 @@ static unsigned int unit_of(uint64_t address)
 /* Note that the pages of [start, end) have just moved to VRAM. */
 static void moved(struct mcl_pager *p, uint64_t start, uint64_t end)
 {
-	uint64_t now = mcl_raw_now_ns();
+	uint64_t now = p->now_ns();
 
 	for (uint64_t at = start; at < end; at = (at | (UNIT_SIZE - 1)) + 1) {
 		struct mcl_pager_block *b = mcl_pager_block(p, at, true);
@@ -68,7 +70,7 @@ static void moved(struct mcl_pager *p, uint64_t start, uint64_t end)
 /* Map the unit of @page in place. Pages, or -errno as map(). */
 static long promote(struct mcl_pager *p, uint64_t page, const struct mcl_extent *e)
 {
-	uint64_t start = max64(page & ~(UNIT_SIZE - 1), e->start), began = mcl_raw_now_ns();
+	uint64_t start = max64(page & ~(UNIT_SIZE - 1), e->start), began = p->now_ns();
 	uint64_t end = min64((page & ~(UNIT_SIZE - 1)) + UNIT_SIZE, e->end);
 	long n = p->ops->map(p->m, start, end - start, page, MCL_ACCESS_READ);
 
@@ -114,7 +116,7 @@ static long answer(struct mcl_pager *p, const struct mcl_fault *f, uint64_t page
  */
 static bool confirmed(struct mcl_pager *p, uint64_t page)
 {
-	uint64_t now = mcl_raw_now_ns();
+	uint64_t now = p->now_ns();
 
 	for (int i = 0; i < SUSPECTS; i++) {
 		if (p->suspects[i].page == page && now - p->suspects[i].ns < SUSPECT_NS) {
@@ -131,7 +133,7 @@ static bool confirmed(struct mcl_pager *p, uint64_t page)
 
 bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
 {
-	const uint64_t page = f->address & ~(PAGE_SIZE - 1), began = mcl_raw_now_ns();
+	const uint64_t page = f->address & ~(PAGE_SIZE - 1), began = p->now_ns();
 	const bool write = f->access == MCL_ACCESS_WRITE;
 	const enum mcl_residency there = p->ops->residency(p->m, page);
 	uint64_t start = page, end = page + PAGE_SIZE;
@@ -169,8 +171,9 @@ bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
 	case -EOPNOTSUPP:
 	case -EINVAL:
 	case -EBUSY:
-		mcl_log_error("the device cannot %s the memory at %#lx on this mirror: %s", write ? "write" : "read",
-			      (unsigned long)f->address,
+		/* Always, like the report of the kernel's end, which does not know this. */
+		mcl_log_write(MCL_LOG_ERROR, "the device cannot %s the memory at %#lx on this mirror: %s",
+			      write ? "write" : "read", (unsigned long)f->address,
 			      n == -EBUSY ? "another userfaultfd watches it" : "no page of it can be shared or moved");
 		break;
 	default:
@@ -220,7 +223,7 @@ static int bounced(struct mcl_pager *p, struct mcl_pager_block *b, uint64_t page
 bool mcl_pager_host_fault(struct mcl_pager *p, uint64_t page, uint64_t *not_before)
 {
 	struct mcl_pager_block *b = mcl_pager_block(p, page, true);
-	uint64_t began = mcl_raw_now_ns(), start, end, size;
+	uint64_t began = p->now_ns(), start, end, size;
 	long n;
 
 	*not_before = 0;
@@ -254,7 +257,7 @@ void mcl_pager_move(struct mcl_pager *p, uint64_t start, uint64_t size, bool to_
 	unsigned int retries = 0;
 
 	while (at < end) {
-		uint64_t stop = min64((at & ~(MCL_BLOCK_SIZE - 1)) + MCL_BLOCK_SIZE, end), began = mcl_raw_now_ns();
+		uint64_t stop = min64((at & ~(MCL_BLOCK_SIZE - 1)) + MCL_BLOCK_SIZE, end), began = p->now_ns();
 		struct mcl_extent e;
 		long n = 0;
 
@@ -273,7 +276,7 @@ void mcl_pager_move(struct mcl_pager *p, uint64_t start, uint64_t size, bool to_
 			}
 		}
 		mcl_pager_account(p, at, stop, !to_host);
-		if (n == -EAGAIN && ++retries < MEMORY_RETRIES) {
+		if (n == -EAGAIN && ++retries < RETRIES) {
 			mcl_pager_events(p);
 			continue;
 		}
@@ -299,17 +302,19 @@ static void defer(struct mcl_pager *p, const struct mcl_mirror_event *e, uint64_
 	p->deferred[p->deferred_count++].tries = tries;
 }
 
-static void handle(struct mcl_pager *p, const struct mcl_mirror_event *e, uint32_t tries)
+/* False: again, not before *@not_before. */
+static bool handle(struct mcl_pager *p, const struct mcl_mirror_event *e, uint32_t tries, uint64_t *not_before)
 {
-	uint64_t not_before = 0;
 	bool done = true;
 
+	*not_before = 0;
 	switch (e->type) {
 	case MCL_MEV_DEVICE_FAULT:
 		if (p->frozen)
 			done = false;
-		else if (tries > MEMORY_RETRIES) {
-			mcl_log_error("the device's access to %#lx failed: no memory, or no end of changes",
+		else if (tries > RETRIES) {
+			mcl_log_write(MCL_LOG_ERROR,
+				      "the device's access to %#lx failed: no memory, or no end of changes",
 				      (unsigned long)e->fault.address);
 			p->ops->fail(p->m, &e->fault);
 		} else
@@ -317,7 +322,7 @@ static void handle(struct mcl_pager *p, const struct mcl_mirror_event *e, uint32
 		break;
 	case MCL_MEV_CPU_FAULT:
 		if (e->waits)
-			done = mcl_pager_host_fault(p, e->start, &not_before);
+			done = mcl_pager_host_fault(p, e->start, not_before);
 		else
 			mcl_pager_account(p, e->start, e->start + e->size, false);
 		break;
@@ -326,8 +331,7 @@ static void handle(struct mcl_pager *p, const struct mcl_mirror_event *e, uint32
 		mcl_pager_account(p, e->start, e->start + e->size, false);
 		break;
 	}
-	if (!done)
-		defer(p, e, not_before, tries + 1);
+	return done;
 }
 
 int mcl_pager_events(struct mcl_pager *p)
@@ -335,22 +339,30 @@ int mcl_pager_events(struct mcl_pager *p)
 	struct mcl_mirror_event events[EVENT_BATCH];
 	unsigned int again = p->deferred_count, left = 0;
 	int n = p->ops->next_events(p->m, events, EVENT_BATCH);
-	uint64_t now = again ? mcl_raw_now_ns() : 0;
+	uint64_t now = again ? p->now_ns() : 0;
 
-	for (int i = 0; i < n; i++)
-		handle(p, &events[i], 0);
+	for (int i = 0; i < n; i++) {
+		uint64_t not_before;
+
+		if (!handle(p, &events[i], 0, &not_before))
+			defer(p, &events[i], not_before, 1);
+	}
 	/* What was there before; new ones have been added behind. */
 	for (unsigned int i = 0; i < again; i++) {
-		struct mcl_mirror_event event = p->deferred[i].event;
+		const struct mcl_mirror_event event = p->deferred[i].event;
+		uint64_t not_before = p->deferred[i].not_before;
 		uint32_t tries = p->deferred[i].tries;
 
-		if (p->deferred[i].not_before > now || (p->frozen && event.type == MCL_MEV_DEVICE_FAULT)) {
-			p->deferred[left++] = p->deferred[i];
-			continue;
+		if (not_before <= now && !(p->frozen && event.type == MCL_MEV_DEVICE_FAULT)) {
+			if (handle(p, &event, tries++, &not_before))
+				continue;
+			/* Nobody else shall wait for what does not settle. */
+			if (!not_before && tries > 16)
+				not_before = p->now_ns() + (tries > 100 ? SLOW_RETRY_NS : RETRY_NS);
 		}
-		if (tries > 16)
-			mcl_raw_sleep_us(tries > 100 ? MEMORY_RETRY_US : 50);
-		handle(p, &event, tries);
+		p->deferred[left].event = event;
+		p->deferred[left].not_before = not_before;
+		p->deferred[left++].tries = tries;
 	}
 	if (left < again) {
 		for (unsigned int i = again; i < p->deferred_count; i++)

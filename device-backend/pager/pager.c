@@ -8,7 +8,6 @@
 
 #include "mirror/uffd_sys.h"
 #include "pager/pager_private.h"
-#include "support/config.h"
 
 #define PRIVATE_SIZE (512ull << 20)
 
@@ -28,7 +27,7 @@ static void wait_for_something(struct mcl_pager *p)
 			until = p->deferred[i].not_before;
 	}
 	if (until != UINT64_MAX) {
-		now = mcl_raw_now_ns();
+		now = p->now_ns();
 		timeout.tv_sec = 0;
 		timeout.tv_nsec = until > now ? (long)(until - now) : 0;
 		if (timeout.tv_nsec > 999999999l)
@@ -60,8 +59,13 @@ static uint64_t default_vram(void)
 	return (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 4;
 }
 
-int mcl_pager_start_with(struct mcl_mirror *m, const struct mcl_mirror_params *params,
-			 const struct mcl_pager_policy *policy, struct mcl_pager **out, struct mcl_reason *why)
+static uint64_t now_ns(void)
+{
+	return mcl_raw_now_ns();
+}
+
+int mcl_pager_new(struct mcl_mirror *m, const struct mcl_mirror_params *params, const struct mcl_pager_policy *policy,
+		  struct mcl_pager **out, struct mcl_reason *why)
 {
 	struct mcl_private memory;
 	struct mcl_pager *p;
@@ -78,6 +82,7 @@ int mcl_pager_start_with(struct mcl_mirror *m, const struct mcl_mirror_params *p
 	p->ops = ((struct mcl_mirror_base *)m)->ops;
 	p->policy = *policy;
 	p->vram_limit = params->vram_size ? params->vram_size : default_vram();
+	p->now_ns = now_ns;
 	p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->wake_fd < 0) {
 		err = mcl_reason(why, -errno, "eventfd: %s", strerror(errno));
@@ -89,12 +94,6 @@ int mcl_pager_start_with(struct mcl_mirror *m, const struct mcl_mirror_params *p
 		goto err_fd;
 	}
 	p->memory = memory;
-	err = mcl_private_thread(&p->memory, "mcl-pager", pager_main, p, &p->thread);
-	if (err) {
-		mcl_reason(why, err, "cannot start the pager's thread: %s", strerror(-err));
-		goto err_fd;
-	}
-	mcl_pager_watch_forks(p);
 	*out = p;
 	return 0;
 
@@ -105,10 +104,35 @@ err_memory:
 	return err;
 }
 
-int mcl_pager_start(struct mcl_mirror *m, const struct mcl_mirror_params *params, struct mcl_pager **out,
-		    struct mcl_reason *why)
+void mcl_pager_delete(struct mcl_pager *p)
 {
-	const struct mcl_config *c = mcl_config();
+	struct mcl_private memory = p->memory;
+
+	close(p->wake_fd);
+	mcl_private_destroy(&memory);
+}
+
+int mcl_pager_start_with(struct mcl_mirror *m, const struct mcl_mirror_params *params,
+			 const struct mcl_pager_policy *policy, struct mcl_pager **out, struct mcl_reason *why)
+{
+	struct mcl_pager *p;
+	int err = mcl_pager_new(m, params, policy, &p, why);
+
+	if (err)
+		return err;
+	err = mcl_private_thread(&p->memory, "mcl-pager", pager_main, p, &p->thread);
+	if (err) {
+		mcl_reason(why, err, "cannot start the pager's thread: %s", strerror(-err));
+		mcl_pager_delete(p);
+		return err;
+	}
+	mcl_pager_watch_forks(p);
+	*out = p;
+	return 0;
+}
+
+struct mcl_pager_policy mcl_pager_policy_from(const struct mcl_config *c)
+{
 	struct mcl_pager_policy policy = {
 		.chunk = c->chunk,
 		.promote_after = c->promote_after,
@@ -122,14 +146,20 @@ int mcl_pager_start(struct mcl_mirror *m, const struct mcl_mirror_params *params
 	}
 	if (policy.promote_after > 255)
 		policy.promote_after = 255;
+	return policy;
+}
+
+int mcl_pager_start(struct mcl_mirror *m, const struct mcl_mirror_params *params, struct mcl_pager **out,
+		    struct mcl_reason *why)
+{
+	const struct mcl_pager_policy policy = mcl_pager_policy_from(mcl_config());
+
 	return mcl_pager_start_with(m, params, &policy, out, why);
 }
 
 void mcl_pager_stop(struct mcl_pager *p)
 {
-	struct mcl_private memory;
 	uint64_t one = 1;
-	int wake_fd;
 
 	if (!p)
 		return;
@@ -137,10 +167,7 @@ void mcl_pager_stop(struct mcl_pager *p)
 	atomic_store(&p->stop, true);
 	mcl_raw(SYS_write, (uint64_t)p->wake_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
 	pthread_join(p->thread, NULL);
-	wake_fd = p->wake_fd;
-	memory = p->memory;
-	close(wake_fd);
-	mcl_private_destroy(&memory);
+	mcl_pager_delete(p);
 }
 
 void mcl_pager_counters(const struct mcl_pager *pager, struct mcl_counters *out)

@@ -9,6 +9,7 @@
 #include "mirror/block_table.h"
 #include "mirror/private_memory.h"
 #include "pager/pager.h"
+#include "support/config.h"
 
 #define PAGE_SIZE 4096ull
 #define BLOCK_PAGES (MCL_BLOCK_SIZE / PAGE_SIZE)
@@ -64,6 +65,7 @@ struct mcl_pager {
 	const struct mcl_mirror_ops *ops;
 	struct mcl_pager_policy policy;
 	uint64_t vram_limit; /* bytes */
+	uint64_t (*now_ns)(void); /* the monotonic clock; tests have their own */
 	pthread_t thread;
 	int wake_fd;
 	_Atomic bool stop;
@@ -96,6 +98,15 @@ struct mcl_pager {
 	} cause[MCL_CAUSE_COUNT];
 	_Atomic uint64_t vram_pages, vram_peak_pages, shared_pages;
 };
+
+/* pager.c */
+/* A pager without its thread: who calls this has to call what the thread would. Returns 0 or -errno with the reason. */
+int mcl_pager_new(struct mcl_mirror *m, const struct mcl_mirror_params *params, const struct mcl_pager_policy *policy,
+		  struct mcl_pager **out, struct mcl_reason *why);
+/* Its thread has ended, or never was. */
+void mcl_pager_delete(struct mcl_pager *p);
+/* What the options say, with what makes no sense replaced, and a warning. */
+struct mcl_pager_policy mcl_pager_policy_from(const struct mcl_config *c);
 
 /* blocks.c */
 struct mcl_pager_block *mcl_pager_block(struct mcl_pager *p, uint64_t address, bool make);
