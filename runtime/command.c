@@ -37,7 +37,7 @@ static bool recycle(struct mcl_command *cmd)
 		q->free = cmd;
 		q->free_count++;
 	} else {
-		free(cmd);
+		mcl_object_free(&cmd->event.obj);
 	}
 	return --q->live == 0;
 }
@@ -63,7 +63,7 @@ static struct mcl_command *create(cl_command_queue q, cl_command_type type)
 		q->free = cmd->next;
 		q->free_count--;
 	} else {
-		cmd = malloc(sizeof(*cmd));
+		cmd = mcl_object_alloc(sizeof(*cmd));
 		if (!cmd)
 			return NULL;
 	}

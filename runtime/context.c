@@ -108,7 +108,7 @@ static cl_int create(const char *function, const cl_context_properties *properti
 		     notify_fn notify, void *user_data, cl_context *out)
 {
 	struct mcl_reason why = { "" };
-	cl_context context = calloc(1, sizeof(*context));
+	cl_context context = mcl_object_alloc(sizeof(*context));
 	cl_int error = CL_OUT_OF_HOST_MEMORY;
 	int err;
 
@@ -135,7 +135,7 @@ static cl_int create(const char *function, const cl_context_properties *properti
 
 err_free:
 	free(context->properties);
-	free(context);
+	mcl_object_free(&context->obj);
 err_report:
 	if (!why.text[0])
 		mcl_reason(&why, 0, "out of memory");

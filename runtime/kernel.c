@@ -86,7 +86,7 @@ static bool lay_out(cl_kernel kernel)
 
 cl_kernel mcl_kernel_create(cl_program program, struct mcl_build *build, uint32_t index)
 {
-	cl_kernel kernel = calloc(1, sizeof(*kernel));
+	cl_kernel kernel = mcl_object_alloc(sizeof(*kernel));
 
 	if (!kernel)
 		return NULL;
@@ -98,7 +98,7 @@ cl_kernel mcl_kernel_create(cl_program program, struct mcl_build *build, uint32_
 	if (!lay_out(kernel)) {
 		free(kernel->args);
 		free(kernel->values);
-		free(kernel);
+		mcl_object_free(&kernel->obj);
 		return NULL;
 	}
 	pthread_mutex_init(&kernel->lock, NULL);

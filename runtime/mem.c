@@ -136,7 +136,7 @@ static cl_int make_data(const char *function, cl_mem mem)
 
 static cl_mem create(cl_context context, cl_mem_flags flags, size_t size, void *host_ptr)
 {
-	cl_mem mem = calloc(1, sizeof(*mem));
+	cl_mem mem = mcl_object_alloc(sizeof(*mem));
 
 	if (!mem)
 		return NULL;

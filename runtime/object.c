@@ -1,17 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* Object headers: life, death and detection of wrong handles; see object.h. */
-#include <stdlib.h>
-
-#include "runtime/object.h"
-
-/*
- * Released objects wait here, oldest replaced first, before their memory goes back: see mcl_object_free(). The number bounds
- * what a program that releases for ever keeps, some tens of KiB.
- */
-#define QUARANTINE 256
-
-static struct mcl_object *_Atomic quarantine[QUARANTINE];
-static _Atomic uint32_t quarantine_next;
+#include "runtime/context.h"
 
 void *_Atomic mcl_disp_data;
 
@@ -30,7 +19,12 @@ bool mcl_object_valid(const void *handle, enum mcl_type type)
 	const struct mcl_object *obj = handle;
 	uintptr_t address = (uintptr_t)handle;
 
-	if (address < 4096 || address % _Alignof(struct mcl_object))
+	/* The two that are not made but always there. */
+	if (type == MCL_TYPE_PLATFORM)
+		return handle == &mcl_platform;
+	if (type == MCL_TYPE_DEVICE)
+		return handle == &mcl_device;
+	if (address % _Alignof(struct mcl_object) || !mcl_object_memory(address))
 		return false;
 	return obj->dispatch == &mcl_dispatch && atomic_load_explicit(&obj->type, memory_order_relaxed) == type &&
 	       atomic_load_explicit(&obj->app_refs, memory_order_relaxed) > 0;
@@ -72,12 +66,4 @@ void mcl_object_put(struct mcl_object *obj)
 	atomic_store_explicit(&obj->type, MCL_TYPE_DEAD, memory_order_relaxed);
 	if (obj->destroy)
 		obj->destroy(obj);
-}
-
-void mcl_object_free(struct mcl_object *obj)
-{
-	uint32_t slot = atomic_fetch_add_explicit(&quarantine_next, 1, memory_order_relaxed) % QUARANTINE;
-
-	atomic_store_explicit(&obj->type, MCL_TYPE_DEAD, memory_order_relaxed);
-	free(atomic_exchange_explicit(&quarantine[slot], obj, memory_order_acq_rel));
 }

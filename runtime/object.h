@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What all OpenCL objects share: the dispatch pointer that the loader reads, a type tag that detects wrong and dead
- * handles, and a reference count. Owns no list of objects.
+ * handles, reference counts, and the memory they live in (object_memory.c). Owns no list of objects.
  *
  * Locks: none; every function here may be called from any thread. The creator initialises an object before anyone else
  * sees it.
@@ -45,6 +45,8 @@ struct mcl_object {
 	_Atomic uint32_t type; /* enum mcl_type */
 	_Atomic uint32_t app_refs;
 	_Atomic uint32_t refs; /* the application's references together count as one */
+	uint32_t units; /* object_memory.c: size of the slot */
+	_Atomic uintptr_t below; /* object_memory.c: link of free slots */
 	/* Called once with refs == 0, the tag already MCL_TYPE_DEAD; ends with mcl_object_free(). NULL: static object. */
 	void (*destroy)(struct mcl_object *obj);
 };
@@ -54,12 +56,18 @@ extern const cl_icd_dispatch mcl_dispatch; /* icd/dispatch.c */
 /* What new objects carry as .disp_data; set by the loader through clIcdSetPlatformDispatchDataKHR(). */
 extern void *_Atomic mcl_disp_data;
 
+/*
+ * Memory for an object of @size bytes, which begins with its struct mcl_object: zeroed, but for what the two functions need
+ * in there, and not a valid handle before mcl_object_init(). NULL: out of memory. Given back by mcl_object_free().
+ */
+void *mcl_object_alloc(size_t size);
+
 /* Both counts one: the creator's application reference. */
 void mcl_object_init(struct mcl_object *obj, enum mcl_type type, void (*destroy)(struct mcl_object *obj));
 
 /*
- * Is @handle (any pointer, NULL too) a live object of @type, as far as that can be told without a registry? Memory that
- * cannot be an object (NULL, misaligned, the first page) is never read.
+ * Is @handle, any value at all, a live object of @type? Memory that is not ours is never read. A released handle is valid again
+ * only when its slot has become another object of the same type.
  */
 bool mcl_object_valid(const void *handle, enum mcl_type type);
 
@@ -73,10 +81,13 @@ void mcl_object_get(struct mcl_object *obj);
 void mcl_object_put(struct mcl_object *obj);
 
 /*
- * The last act of a destroy function, instead of free(): the memory (from malloc) is kept readable for a while, so that a
- * late use of the handle still finds a dispatch table and a dead tag, and gets an error instead of a crash in the loader.
+ * The last act of a destroy function. The memory stays readable for ever, so that a late use of the handle still finds a
+ * dispatch table and a dead tag, and gets an error instead of a crash in the loader.
  */
 void mcl_object_free(struct mcl_object *obj);
+
+size_t mcl_object_count(void); /* allocated and not freed, for tests: all but platform and device */
+bool mcl_object_memory(uintptr_t address); /* for mcl_object_valid(): may the header of an object be read there? */
 
 /*
  * Report an OpenCL error: logs "<function>: <text> (CL_NAME)" when MIRRORCL_DEBUG asks, returns @code.

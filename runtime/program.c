@@ -26,7 +26,7 @@ static void destroy(struct mcl_object *obj)
 
 cl_program mcl_program_create(cl_context context, enum mcl_origin origin)
 {
-	cl_program program = calloc(1, sizeof(*program));
+	cl_program program = mcl_object_alloc(sizeof(*program));
 
 	if (!program)
 		return NULL;

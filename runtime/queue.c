@@ -22,7 +22,7 @@ static void destroy(struct mcl_object *obj)
 		struct mcl_command *cmd = q->free;
 
 		q->free = cmd->next;
-		free(cmd);
+		mcl_object_free(&cmd->event.obj);
 	}
 	pthread_cond_destroy(&q->progress);
 	pthread_mutex_destroy(&q->lock);
@@ -62,7 +62,7 @@ static cl_command_queue create(const char *function, cl_context context, cl_devi
 		*err = mcl_cl_error(function, CL_OUT_OF_RESOURCES, "the device process of this context has died");
 		return NULL;
 	}
-	q = calloc(1, sizeof(*q));
+	q = mcl_object_alloc(sizeof(*q));
 	if (!q)
 		goto err_memory;
 	if (bytes) {
@@ -78,7 +78,7 @@ static cl_command_queue create(const char *function, cl_context context, cl_devi
 		*err = mcl_cl_error(function, ret == -ENOMEM ? CL_OUT_OF_HOST_MEMORY : CL_OUT_OF_RESOURCES,
 				    "no command ring: %s", strerror(-ret));
 		free(q->property_list);
-		free(q);
+		mcl_object_free(&q->obj);
 		return NULL;
 	}
 	mcl_object_init(&q->obj, MCL_TYPE_QUEUE, destroy);
@@ -95,7 +95,7 @@ static cl_command_queue create(const char *function, cl_context context, cl_devi
 	return q;
 
 err_free:
-	free(q);
+	mcl_object_free(&q->obj);
 err_memory:
 	*err = mcl_cl_error(function, CL_OUT_OF_HOST_MEMORY, "out of memory for a queue");
 	return NULL;

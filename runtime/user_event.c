@@ -26,7 +26,7 @@ cl_event clCreateUserEvent(cl_context context, cl_int *errcode_ret)
 		err = MCL_ERR(CL_INVALID_CONTEXT, "%p is not a context", (void *)context);
 		goto out;
 	}
-	user = calloc(1, sizeof(*user));
+	user = mcl_object_alloc(sizeof(*user));
 	if (!user) {
 		err = MCL_ERR(CL_OUT_OF_HOST_MEMORY, "out of memory for an event");
 		goto out;

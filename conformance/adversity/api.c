@@ -312,6 +312,76 @@ static void wrong_handles(void **state)
 			calls[c](o == c ? NULL : objects[o]);
 }
 
+/*
+ * Handles that are no addresses of anything. The loader reads the first handle of a call itself, so only those behind it
+ * come as far as the driver.
+ */
+static void wild_handle(void *h)
+{
+	const size_t one[3] = { 1, 1, 1 }, zero[3] = { 0, 0, 0 };
+	cl_event event = h;
+	cl_device_id device = h;
+	cl_program program = h;
+	cl_mem mem = h;
+	cl_ulong value;
+	cl_int err;
+
+	EXPECT(clSetKernelArg(good.kernel, 0, sizeof(mem), &mem), CL_INVALID_MEM_OBJECT);
+	EXPECT(clEnqueueReadBuffer(conf.queue, h, CL_TRUE, 0, 4, host, 0, NULL, NULL), CL_INVALID_MEM_OBJECT);
+	EXPECT(clEnqueueWriteBufferRect(conf.queue, h, CL_TRUE, zero, zero, one, 0, 0, 0, 0, host, 0, NULL, NULL),
+	       CL_INVALID_MEM_OBJECT);
+	EXPECT(clEnqueueCopyBuffer(conf.queue, good.mem, h, 0, 64, 4, 0, NULL, NULL), CL_INVALID_MEM_OBJECT);
+	EXPECT(clEnqueueFillBuffer(conf.queue, h, "x", 1, 0, 4, 0, NULL, NULL), CL_INVALID_MEM_OBJECT);
+	EXPECT(CREATE(clEnqueueMapBuffer(conf.queue, h, CL_TRUE, CL_MAP_READ, 0, 4, 0, NULL, NULL, &err)),
+	       CL_INVALID_MEM_OBJECT);
+	EXPECT(clEnqueueUnmapMemObject(conf.queue, h, host, 0, NULL, NULL), CL_INVALID_MEM_OBJECT);
+	EXPECT(clEnqueueMigrateMemObjects(conf.queue, 1, &mem, 0, 0, NULL, NULL), CL_INVALID_MEM_OBJECT);
+	EXPECT(clEnqueueNDRangeKernel(conf.queue, h, 1, NULL, one, NULL, 0, NULL, NULL), CL_INVALID_KERNEL);
+	EXPECT(clEnqueueTask(conf.queue, h, 0, NULL, NULL), CL_INVALID_KERNEL);
+	EXPECT(clEnqueueMarkerWithWaitList(conf.queue, 1, &event, NULL), CL_INVALID_EVENT_WAIT_LIST);
+	EXPECT(clEnqueueNDRangeKernel(conf.queue, good.eight, 1, NULL, one, NULL, 1, &event, NULL),
+	       CL_INVALID_EVENT_WAIT_LIST);
+	EXPECT(clEnqueueSVMMemFill(conf.queue, good.data, "x", 1, 4, 1, &event, NULL), CL_INVALID_EVENT_WAIT_LIST);
+	EXPECT(clWaitForEvents(2, (cl_event[]){ good.event, event }), CL_INVALID_EVENT);
+	EXPECT(CREATE(clCreateCommandQueueWithProperties(conf.context, h, NULL, &err)), CL_INVALID_DEVICE);
+	EXPECT(CREATE(clCreateContext(NULL, 2, (cl_device_id[]){ conf.device, device }, NULL, NULL, &err)),
+	       CL_INVALID_DEVICE);
+	EXPECT(clBuildProgram(good.unbuilt, 1, &device, "", NULL, NULL), CL_INVALID_DEVICE);
+	EXPECT(CREATE(clLinkProgram(conf.context, 0, NULL, "", 1, &program, NULL, NULL, &err)), CL_INVALID_PROGRAM);
+	EXPECT(clGetProgramBuildInfo(conf.program, h, CL_PROGRAM_BUILD_STATUS, sizeof(value), &value, NULL),
+	       CL_INVALID_DEVICE);
+	EXPECT(clGetKernelWorkGroupInfo(good.kernel, h, CL_KERNEL_WORK_GROUP_SIZE, sizeof(value), &value, NULL),
+	       CL_INVALID_DEVICE);
+	EXPECT(clSetDefaultDeviceCommandQueue(conf.context, conf.device, h), CL_INVALID_COMMAND_QUEUE);
+}
+
+static void wild_handles(void **state)
+{
+	char *barred = conf_map(8192, PROT_NONE, MAP_PRIVATE), *unmapped = conf_map(4096, PROT_READ, MAP_PRIVATE);
+	void *handles[] = { (void *)1,
+			    (void *)8,
+			    (void *)0xdeadbeef,
+			    (void *)0xdead000000000000,
+			    (void *)UINTPTR_MAX,
+			    (void *)(UINTPTR_MAX - 7),
+			    barred,
+			    barred + 4096 - 8,
+			    unmapped,
+			    (char *)good.mem + 8,
+			    (char *)good.mem + 64,
+			    (char *)good.mem - 64,
+			    good.data,
+			    &good,
+			    (void *)(uintptr_t)wild_handles };
+
+	(void)state;
+	conf_unmap(unmapped, 4096);
+	set_ptr(good.eight, 0, good.data);
+	for (size_t i = 0; i < sizeof(handles) / sizeof(*handles); i++)
+		wild_handle(handles[i]);
+	conf_unmap(barred, 8192);
+}
+
 /* Whole objects, but of another context. */
 static void foreign_objects(void **state)
 {
@@ -723,9 +793,10 @@ static void random_transfers(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(wrong_handles), cmocka_unit_test(foreign_objects), cmocka_unit_test(released_handles),
-		cmocka_unit_test(creation),	 cmocka_unit_test(arguments),	    cmocka_unit_test(transfers),
-		cmocka_unit_test(queries),	 cmocka_unit_test(unsupported),	    cmocka_unit_test(random_transfers),
+		cmocka_unit_test(wrong_handles),    cmocka_unit_test(wild_handles), cmocka_unit_test(foreign_objects),
+		cmocka_unit_test(released_handles), cmocka_unit_test(creation),	    cmocka_unit_test(arguments),
+		cmocka_unit_test(transfers),	    cmocka_unit_test(queries),	    cmocka_unit_test(unsupported),
+		cmocka_unit_test(random_transfers),
 	};
 	int failed;
 

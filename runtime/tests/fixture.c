@@ -38,12 +38,12 @@ static void destroy_kernel(struct mcl_object *obj)
 	mcl_build_put(k->kernel.build);
 	pthread_mutex_destroy(&k->kernel.lock);
 	mcl_object_put(&k->program.context->obj);
-	free(k);
+	mcl_object_free(obj);
 }
 
 cl_kernel fixture_kernel(enum fixture_kernel which)
 {
-	struct hand_made_kernel *k = calloc(1, sizeof(*k));
+	struct hand_made_kernel *k = mcl_object_alloc(sizeof(*k));
 	struct mcl_reason why;
 
 	assert_non_null(k);

@@ -99,10 +99,11 @@ static void lives(void (*life)(void), int count)
 
 	for (int half = 0; half < 2; half++) {
 		struct mcl_fake_counts before, after;
-		size_t bytes;
+		size_t bytes, objects;
 
 		assert_ok(clFinish(fx.queue));
 		mcl_fake_counts(&before);
+		objects = mcl_object_count();
 		bytes = heap();
 		for (int i = 0; i < count / 2; i++)
 			life();
@@ -116,6 +117,9 @@ static void lives(void (*life)(void), int count)
 		}
 		assert_int_equal(after.rings, before.rings);
 		assert_int_equal(after.svm_blocks, before.svm_blocks);
+		/* Finished commands stay in reserve. */
+		if (half)
+			assert_in_range(mcl_object_count(), 0, objects + 32);
 		grown[half] = heap() > bytes ? heap() - bytes : 0;
 	}
 	/* Less than any object of ours leaked by each; the C library and finished objects in reserve need some room. */
