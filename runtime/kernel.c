@@ -10,12 +10,9 @@ static void destroy(struct mcl_object *obj)
 {
 	cl_kernel kernel = (cl_kernel)obj;
 
-	for (uint32_t i = 0; i < kernel->info->arg_count; i++) {
-		if (kernel->args[i].mem)
-			mcl_object_put(&kernel->args[i].mem->obj);
+	for (uint32_t i = 0; i < kernel->info->arg_count; i++)
 		if (kernel->args[i].owns_value)
 			free(kernel->args[i].value);
-	}
 	free(kernel->args);
 	free(kernel->values);
 	free(kernel->svm_pointers);
@@ -213,8 +210,6 @@ cl_kernel clCloneKernel(cl_kernel source_kernel, cl_int *errcode_ret)
 		arg->is_svm = from->is_svm;
 		arg->size = from->size;
 		arg->mem = from->mem;
-		if (arg->mem)
-			mcl_object_get(&arg->mem->obj);
 		if (arg->owns_value && arg->set) {
 			arg->value = malloc(arg->size);
 			if (!arg->value)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
  * Arguments of kernels. A value is copied when it is set; a cl_mem is replaced by its address at once, for buffers never
- * move. Each call costs the same, however many objects there are.
+ * move, and is not kept alive. Each call costs the same, however many objects there are.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,12 +9,11 @@
 #include "runtime/mem.h"
 #include "runtime/program.h"
 
-/* Kernel lock held. Returns the memory object that the argument was set to before, to be put without the lock. */
-static cl_mem store(cl_kernel kernel, cl_uint index, const void *value, size_t value_size, size_t size, cl_mem mem,
-		    bool is_svm)
+/* Kernel lock held. */
+static void store(cl_kernel kernel, cl_uint index, const void *value, size_t value_size, size_t size, cl_mem mem,
+		  bool is_svm)
 {
 	struct mcl_kernel_arg *arg = &kernel->args[index];
-	cl_mem old = arg->mem;
 
 	if (!arg->set) {
 		arg->set = true;
@@ -25,21 +24,14 @@ static cl_mem store(cl_kernel kernel, cl_uint index, const void *value, size_t v
 	arg->size = size;
 	arg->mem = mem;
 	arg->is_svm = is_svm;
-	return old;
 }
 
 static void set(cl_kernel kernel, cl_uint index, const void *value, size_t value_size, size_t size, cl_mem mem,
 		bool is_svm)
 {
-	cl_mem old;
-
-	if (mem)
-		mcl_object_get(&mem->obj);
 	pthread_mutex_lock(&kernel->lock);
-	old = store(kernel, index, value, value_size, size, mem, is_svm);
+	store(kernel, index, value, value_size, size, mem, is_svm);
 	pthread_mutex_unlock(&kernel->lock);
-	if (old)
-		mcl_object_put(&old->obj);
 }
 
 /* What messages call argument @index. */

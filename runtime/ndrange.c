@@ -116,6 +116,12 @@ static cl_int set_sizes(const char *function, cl_kernel kernel, cl_uint work_dim
 	return CL_SUCCESS;
 }
 
+/* A kernel does not keep its memory objects. The handle may be another object's by now, but then the address differs. */
+static bool still_there(const struct mcl_kernel_arg *arg)
+{
+	return mcl_object_valid(arg->mem, MCL_TYPE_MEM) && arg->mem->data == *(uint8_t *const *)arg->value;
+}
+
 /* kernel->lock held. */
 static cl_int gather_args(const char *function, cl_kernel kernel, struct mcl_arg *args, cl_mem *mems,
 			  uint32_t *mem_count)
@@ -132,8 +138,13 @@ static cl_int gather_args(const char *function, cl_kernel kernel, struct mcl_arg
 
 		args[i].value = arg->value;
 		args[i].size = arg->size;
-		if (arg->mem)
+		if (arg->mem) {
+			if (!still_there(arg))
+				return mcl_cl_error(function, CL_INVALID_KERNEL_ARGS,
+						    "argument %u: the memory object %p has been released", i,
+						    (void *)arg->mem);
 			mems[(*mem_count)++] = arg->mem;
+		}
 		if (kernel->arg_info[i].kind == MCL_CO_ARG_LOCAL) {
 			args[i].value = NULL;
 			local += arg->size;

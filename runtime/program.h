@@ -115,7 +115,8 @@ cl_int mcl_program_check_devices(const char *function, cl_uint num_devices, cons
 struct mcl_kernel_arg {
 	bool set;
 	bool is_svm; /* set by clSetKernelArgSVMPointer */
-	cl_mem mem; /* runtime reference while set to a cl_mem, else NULL */
+	/* While set to a cl_mem, else NULL. No reference: the application may release it, and then it must go. */
+	cl_mem mem;
 	size_t size; /* of the value, or of local memory */
 	void *value; /* points into the kernel's value storage; a pointer argument's holds the address. NULL for local */
 	bool owns_value; /* the compiler does not know the type's size (a structure): .value is malloc'd when it is set */

@@ -32,9 +32,6 @@ static void destroy_kernel(struct mcl_object *obj)
 {
 	struct hand_made_kernel *k = (struct hand_made_kernel *)obj;
 
-	for (uint32_t i = 0; i < k->kernel.info->arg_count; i++)
-		if (k->args[i].mem)
-			mcl_object_put(&k->args[i].mem->obj);
 	mcl_build_put(k->kernel.build);
 	pthread_mutex_destroy(&k->kernel.lock);
 	mcl_object_put(&k->program.context->obj);
@@ -71,8 +68,6 @@ static void mark_set(cl_kernel kernel, unsigned int index, size_t size)
 
 	if (!arg->set)
 		kernel->unset_args--;
-	if (arg->mem)
-		mcl_object_put(&arg->mem->obj);
 	arg->mem = NULL;
 	arg->set = true;
 	arg->size = size;
@@ -81,7 +76,6 @@ static void mark_set(cl_kernel kernel, unsigned int index, size_t size)
 void fixture_set_mem(cl_kernel kernel, unsigned int index, cl_mem mem)
 {
 	fixture_set_pointer(kernel, index, mem->data);
-	mcl_object_get(&mem->obj);
 	kernel->args[index].mem = mem;
 }
 

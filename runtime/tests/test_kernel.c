@@ -246,7 +246,7 @@ static void cloning(void **state)
 	assert_int_equal(clone->args[3].size, 100);
 	assert_int_equal(clone->svm_pointer_count, 2);
 	assert_ptr_equal(clone->svm_pointers[1], &kernel);
-	assert_ok(clReleaseMemObject(mem)); /* the clone keeps what it points at */
+	assert_ok(clReleaseMemObject(mem));
 	assert_ok(clReleaseKernel(clone));
 }
 

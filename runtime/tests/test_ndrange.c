@@ -166,6 +166,60 @@ static void arguments(void **state)
 	mcl_object_release_app(&many->obj);
 }
 
+static void CL_CALLBACK gone(cl_mem mem, void *data)
+{
+	(void)mem;
+	++*(_Atomic int *)data;
+}
+
+/* A kernel does not keep what it is set to; a command does, until it is complete. */
+static void released_arguments(void **state)
+{
+	cl_kernel kernel = fixture_kernel(KERNEL_ARGS);
+	static _Atomic int destroyed;
+	const size_t one = 1;
+	cl_mem mem[2];
+
+	(void)state;
+	fixture_set_int(kernel, 1, 42);
+	fixture_set_local(kernel, 2, 100);
+	for (int i = 0; i < 2; i++) {
+		mem[i] = clCreateBuffer(fx.context, 0, 64, NULL, NULL);
+		assert_non_null(mem[i]);
+		assert_ok(clSetMemObjectDestructorCallback(mem[i], gone, &destroyed));
+	}
+	destroyed = 0;
+	fixture_set_mem(kernel, 0, mem[0]);
+	mcl_fake_hold(true);
+	assert_ok(clEnqueueNDRangeKernel(fx.queue, kernel, 1, NULL, &one, NULL, 0, NULL, NULL));
+	assert_ok(clReleaseMemObject(mem[0]));
+	assert_int_equal(destroyed, 0);
+	assert_cl(clEnqueueNDRangeKernel(fx.queue, kernel, 1, NULL, &one, NULL, 0, NULL, NULL), CL_INVALID_KERNEL_ARGS);
+	mcl_fake_hold(false);
+	assert_ok(clFinish(fx.queue));
+	assert_int_equal(destroyed, 1);
+	/* The command, which is gone, was the only one to hold it. */
+	fixture_set_mem(kernel, 0, mem[1]);
+	assert_ok(run(kernel, 1, NULL, &one, NULL));
+	assert_ok(clReleaseMemObject(mem[1]));
+	assert_int_equal(destroyed, 2);
+	assert_cl(run(kernel, 1, NULL, &one, NULL), CL_INVALID_KERNEL_ARGS);
+	/* The handle may come back as another buffer, which is not what the kernel was set to. */
+	for (int i = 0; i < 2; i++) {
+		cl_mem other[400];
+
+		for (int j = 0; j < 400; j++) {
+			other[j] = clCreateBuffer(fx.context, 0, 64, NULL, NULL);
+			assert_non_null(other[j]);
+			if (other[j] == mem[1] && other[j]->data != *(uint8_t **)kernel->args[0].value)
+				assert_cl(run(kernel, 1, NULL, &one, NULL), CL_INVALID_KERNEL_ARGS);
+		}
+		for (int j = 0; j < 400; j++)
+			assert_ok(clReleaseMemObject(other[j]));
+	}
+	mcl_object_release_app(&kernel->obj);
+}
+
 static void other_context(void **state)
 {
 	cl_kernel kernel = fixture_kernel(KERNEL_EMPTY);
@@ -210,7 +264,8 @@ static void native_kernels(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		fixture_test(sizes),	     fixture_test(chosen_local_size), fixture_test(arguments),
+		fixture_test(sizes),	     fixture_test(chosen_local_size),
+		fixture_test(arguments),     fixture_test(released_arguments),
 		fixture_test(other_context), fixture_test(native_kernels),
 	};
 

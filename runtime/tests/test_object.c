@@ -242,8 +242,9 @@ static void error_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(counts), cmocka_unit_test(wrong_handles), cmocka_unit_test(dead_handles), cmocka_unit_test(memory), cmocka_unit_test(threads),
-		cmocka_unit_test(info),	  cmocka_unit_test(error_names),
+		cmocka_unit_test(counts),      cmocka_unit_test(wrong_handles), cmocka_unit_test(dead_handles),
+		cmocka_unit_test(memory),      cmocka_unit_test(threads),	cmocka_unit_test(info),
+		cmocka_unit_test(error_names),
 	};
 
 	return cmocka_run_group_tests_name("object", tests, NULL, NULL);
