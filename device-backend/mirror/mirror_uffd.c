@@ -33,7 +33,6 @@
 #include "mirror/uffd_sys.h"
 
 #define PRIVATE_SIZE (1ull << 30)
-#define DEFAULT_MAP_LIMIT 65530
 
 _Noreturn void mcl_uffd_fatal(const char *what, uint64_t address, int err)
 {
@@ -135,33 +134,6 @@ static void note_live(struct mcl_uffd *u, struct mcl_mirror *as)
 	pthread_mutex_unlock(&live_lock);
 }
 
-static uint32_t read_map_limit(void)
-{
-	FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
-	unsigned int limit = DEFAULT_MAP_LIMIT;
-
-	if (f) {
-		if (fscanf(f, "%u", &limit) != 1)
-			limit = DEFAULT_MAP_LIMIT;
-		fclose(f);
-	}
-	return limit;
-}
-
-/* The mirror begins where user mappings may: the sysctl, at least one page. */
-static uint64_t read_low(void)
-{
-	FILE *f = fopen("/proc/sys/vm/mmap_min_addr", "re");
-	unsigned long low = 65536;
-
-	if (f) {
-		if (fscanf(f, "%lu", &low) != 1)
-			low = 65536;
-		fclose(f);
-	}
-	return mcl_page_down(low < PAGE_SIZE ? PAGE_SIZE : low + PAGE_SIZE - 1);
-}
-
 static int open_descriptors(struct mcl_uffd *u, struct mcl_reason *why)
 {
 	struct epoll_event event = { .events = EPOLLIN };
@@ -232,9 +204,7 @@ static int create(const struct mcl_mirror_params *params, struct mcl_mirror **ou
 	u->params = *params;
 	u->window = *params->window;
 	u->window_end = u->window.base + u->window.layout.total_size;
-	u->low = read_low();
-	u->high = USER_END;
-	u->map_limit = read_map_limit();
+	mcl_uffd_read_limits(u);
 	u->memfd = u->host_fd = u->staging_fd = u->engine_fd = u->socket = -1;
 	u->maps_fd = u->pagemap_fd = u->epoll_fd = u->again_fd = -1;
 	u->keep_out[u->keep_out_count++] = (struct mcl_span){ memory.start, memory.end, false };
@@ -303,6 +273,7 @@ static void extent(struct mcl_mirror *m, uint64_t address, struct mcl_extent *ou
 		break;
 	case VMA_ANON:
 		mcl_uffd_tasks_refresh(u);
+		mcl_uffd_robust_refresh(u);
 		if (mcl_uffd_tasks_next(u, page, page + PAGE_SIZE, &until) == page) {
 			out->start = page;
 			out->end = page + PAGE_SIZE;
@@ -382,19 +353,28 @@ static long map(struct mcl_mirror *m, uint64_t start, uint64_t size, uint64_t ad
 		return mcl_uffd_svm_fill(u, start, end);
 	case VMA_ANON:
 		mcl_uffd_tasks_refresh(u);
+		mcl_uffd_robust_refresh(u);
 		if (mcl_uffd_tasks_next(u, address, address + PAGE_SIZE, &until) == address) {
 			long n = mcl_uffd_tasks_promote(u, &vma, address);
 
+			if (n == -EOPNOTSUPP)
+				n = mcl_uffd_robust_promote(u, &vma, address);
 			return n != -EOPNOTSUPP ? n : mcl_uffd_map_special(u, &vma, start, end, address, access);
 		}
 		unit = mcl_uffd_promote_unit(u);
-		if (!unit)
-			return -EMFILE;
 		start = mcl_min64(start, address & ~(unit - 1));
 		end = mcl_min64(mcl_max64(end, (address & ~(unit - 1)) + unit),
 				mcl_block_down(address) + MCL_BLOCK_SIZE);
 		start = mcl_max64(start, mcl_max64(vma.start, mcl_block_down(address)));
 		end = mcl_min64(end, vma.end);
+		/* A stack grows downwards out of its lowest page, which has to stay what it is. */
+		if (start == vma.start && start >= u->stack_low && start < u->stack_high)
+			start += PAGE_SIZE;
+		if (!unit || address < start) {
+			if (mcl_uffd_state(u, address) == PAGE_VRAM)
+				return -EMFILE;
+			return mcl_uffd_map_special(u, &vma, start, end, address, access);
+		}
 		pages = map_anonymous(u, &vma, start, end, address);
 		/* It does not move: pinned by I/O, or of a kind that cannot. */
 		return pages == -EBUSY ? mcl_uffd_map_special(u, &vma, start, end, address, access) : pages;

@@ -125,6 +125,7 @@ struct mcl_uffd_exit {
 #define TWINS_MAX 32768
 #define KEEP_OUT_MAX 32
 #define TASKS_MAX 4096
+#define HELD_MAX 1024
 
 struct mcl_uffd {
 	struct mcl_mirror_base base;
@@ -132,6 +133,7 @@ struct mcl_uffd {
 	struct mcl_window window;
 	struct mcl_mirror_params params;
 	uint64_t low, window_end, high; /* the mirror covers [low, window.base) and [window_end, high) */
+	uint64_t stack_low, stack_high; /* the first thread's stack is in there, however far it grows */
 
 	int memfd, host_fd, staging_fd, engine_fd, socket, maps_fd, pagemap_fd, epoll_fd, again_fd;
 	uint32_t memfd_major, memfd_minor;
@@ -152,6 +154,9 @@ struct mcl_uffd {
 		uint64_t head; /* of its list of robust futexes */
 		uint64_t start, end; /* never to be taken */
 	} tasks[TASKS_MAX];
+	/* pages with robust mutexes that are held, likewise (mirror_uffd_robust.c) */
+	unsigned int held_count;
+	uint64_t held[HELD_MAX];
 
 	uint64_t task_exempt; /* page that may be taken all the same, on its way to be mapped in place */
 	struct mcl_uffd_exit exits[EXITS_MAX];
@@ -165,6 +170,8 @@ struct mcl_uffd {
 	uint8_t *zeros; /* MCL_BLOCK_SIZE that nobody writes, so it costs no memory */
 	struct mcl_uffd_queue queue;
 	struct mcl_uffd_proxy proxy;
+	struct mcl_span lazy; /* a thread waits for its MADV_FREE of that to be read */
+	bool strict; /* and one for MADV_DONTNEED of something */
 
 	/* for mcl_uffd_settle(), any thread */
 	_Atomic uint32_t polling; /* next_events() is being called */
@@ -195,6 +202,9 @@ static inline struct mcl_uffd *mcl_uffd_of(struct mcl_mirror *m)
 
 /* Something that cannot be undone went wrong with the host's memory: say so and abort() rather than go on with wrong data. */
 _Noreturn void mcl_uffd_fatal(const char *what, uint64_t address, int err);
+
+/* mirror_uffd_limits.c: fill in .low, .high, .map_limit, .stack_*. In create(). */
+void mcl_uffd_read_limits(struct mcl_uffd *u);
 
 /* mirror_uffd_probe.c. Any thread. */
 int mcl_uffd_probe(struct mcl_reason *why);
@@ -249,16 +259,25 @@ long mcl_uffd_tasks_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint6
 void mcl_uffd_tasks_ended(struct mcl_uffd *u);
 /* The same, once, after everything has come home; then no end matters any more. */
 void mcl_uffd_tasks_forget(struct mcl_uffd *u);
+
+/* mirror_uffd_robust.c: the same for pages with robust mutexes that some thread holds. */
+/* After mcl_uffd_tasks_refresh(), where pages may come home. */
+void mcl_uffd_robust_refresh(struct mcl_uffd *u);
+bool mcl_uffd_robust_held(struct mcl_uffd *u, uint64_t page);
+/* Map such a page in place. Pages or -errno; -EOPNOTSUPP: it is none, or that is not possible. */
+long mcl_uffd_robust_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t page);
+
+/* mirror_uffd_futex.c: threads that wait for shared futexes. They are queued under the identity of the page. */
 /*
- * Whether a thread waits for a shared futex in [start, end) other than @except. It is queued under the identity of the
- * page, which mapping in place would change. The pages must be away, so that no thread can start to wait now.
+ * Whether a thread waits for one in [start, end) other than @except. Mapping in place would change the identity. The pages
+ * must be away, so that no thread can start to wait now.
  */
-bool mcl_uffd_tasks_futex(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t except);
+bool mcl_uffd_futex_waited(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t except);
 /*
  * Pages at [to, to + size), mapped from the memfd at @from, have just ceased to be: make threads that wait for futexes in
  * them look again, so that they wait under the new identity.
  */
-void mcl_uffd_tasks_wake(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
+void mcl_uffd_futex_requeue(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
 
 /* mirror_uffd_move.c */
 int mcl_uffd_staging_init(struct mcl_uffd *u, struct mcl_reason *why);
@@ -286,6 +305,16 @@ int mcl_uffd_fill(struct mcl_uffd *u, uint64_t start, uint64_t end);
 long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t futex);
 /* Make host pages at [to, ...) anonymous again that are mapped from [from, from + size) of the memfd. */
 void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
+/* The same where the memfd has no pages. */
+void mcl_uffd_demote_empty(struct mcl_uffd *u, uint64_t to, uint64_t size);
+/*
+ * The host has moved [from, from + size), mapped in place up to its end, with mremap(), and made it longer: what is behind
+ * @size at the new place becomes fresh memory of its own. It would be more of the memfd, that is, somebody else's pages.
+ * Before the host can touch it, if possible. Without effect if there is no such thing.
+ */
+void mcl_uffd_cut_tail(struct mcl_uffd *u, uint64_t from, uint64_t size);
+/* Whether [start, ...), VMA_SHARED_OURS, has been mapped in place, or grown out of that; else it is SVM memory. */
+bool mcl_uffd_in_place(struct mcl_uffd *u, uint64_t start);
 /* Largest number of bytes that should be promoted at once, given how many mappings there are; 0: none. */
 uint64_t mcl_uffd_promote_unit(struct mcl_uffd *u);
 
@@ -323,7 +352,10 @@ void mcl_uffd_twins_drop(struct mcl_uffd *u);
 /* mirror_uffd_data.c: make .data pageable, if this is the only thread. In create(). */
 void mcl_uffd_replace_data(struct mcl_uffd *u);
 
-/* mirror_uffd_early.c: cut the device off from what is being unmapped, before that is read. */
+/*
+ * mirror_uffd_early.c: cut the device off from what is being unmapped, before that is read. Before each single report while
+ * the address space changes; .lazy says whether that report may be of a MADV_FREE.
+ */
 void mcl_uffd_early(struct mcl_uffd *u);
 
 /* mirror_uffd_event.c */

@@ -19,7 +19,7 @@
 #define LOOKS 60
 #define YIELDS 20
 
-/* mremap: where it goes is not known yet. Nothing is lost if the device only stops storing. */
+/* mremap: where it goes is not looked for. Nothing is lost if the device only stops storing. */
 static void stop_stores(struct mcl_uffd *u, uint64_t start, uint64_t end)
 {
 	for (uint64_t at = start; at < end;) {
@@ -60,10 +60,19 @@ static void cut_off(struct mcl_uffd *u, uint64_t nr, const uint64_t *arg)
 		if (arg[3] & MREMAP_FIXED)
 			gone(u, arg[4], arg[2], false);
 		stop_stores(u, arg[0], arg[0] + arg[1]);
+		if (arg[2] > arg[1])
+			mcl_uffd_cut_tail(u, arg[0], arg[1]);
 		break;
 	case SYS_madvise:
-		if (arg[2] == MADV_DONTNEED || arg[2] == MADV_FREE || arg[2] == MADV_REMOVE)
+		if (arg[2] == MADV_DONTNEED || arg[2] == MADV_DONTNEED_LOCKED || arg[2] == MADV_REMOVE)
 			gone(u, arg[0], arg[1], true);
+		else if (arg[2] == MADV_FREE)
+			u->lazy = (struct mcl_span){ arg[0], arg[0] + arg[1], false };
+		/* Both at once: then which of them the report is of cannot be told. */
+		u->strict |= arg[2] == MADV_DONTNEED || arg[2] == MADV_DONTNEED_LOCKED || arg[2] == MADV_REMOVE;
+		break;
+	case SYS_shmdt:
+		mcl_uffd_files_unmapped(u, arg[0], arg[0] + 1);
 		break;
 	case SYS_brk:
 		mcl_uffd_vma(u, arg[0] + PAGE_SIZE - 1, &vma);
@@ -83,7 +92,8 @@ static bool cut_off_waiting(struct mcl_uffd *u)
 		char where[64];
 		uint64_t nr = mcl_uffd_task_syscall(u->tasks[i].tid, arg);
 
-		if (nr != SYS_munmap && nr != SYS_mmap && nr != SYS_mremap && nr != SYS_madvise && nr != SYS_brk)
+		if (nr != SYS_munmap && nr != SYS_mmap && nr != SYS_mremap && nr != SYS_madvise && nr != SYS_brk &&
+		    nr != SYS_shmdt)
 			continue;
 		/* Only there has the change really been made, or is about to. */
 		if (!mcl_uffd_task_text(u->tasks[i].tid, "/wchan", where, sizeof(where)) || strcmp(where, WAITING))
@@ -101,6 +111,8 @@ static bool cut_off_waiting(struct mcl_uffd *u)
  */
 void mcl_uffd_early(struct mcl_uffd *u)
 {
+	u->lazy.start = u->lazy.end = 0;
+	u->strict = false;
 	for (unsigned int i = 0; i < LOOKS && !cut_off_waiting(u); i++) {
 		if (mcl_uffd_watched(u, u->probe, u->probe + PAGE_SIZE) != -EAGAIN)
 			return;

@@ -17,6 +17,19 @@
 /* Watched memory that the host touches for the first time: so many bytes are made at once, more if it goes on. */
 #define FRESH_FIRST 65536ull
 
+/*
+ * MADV_FREE lets the kernel take pages some time, until they are stored to; what is in VRAM is just kept, then. It cannot be
+ * told from MADV_DONTNEED in its report, and is reported even where it is about to fail, as it does on what is mapped in place.
+ */
+static void drop_lazy(struct mcl_uffd *u)
+{
+	const struct uffd_msg *m = &u->queue.msgs[u->queue.count - 1];
+
+	if (m->event == UFFD_EVENT_REMOVE && m->arg.remove.start >= mcl_page_down(u->lazy.start) &&
+	    m->arg.remove.end <= mcl_page_down(u->lazy.end + PAGE_SIZE - 1))
+		u->queue.count--;
+}
+
 void mcl_uffd_drain(struct mcl_uffd *u)
 {
 	const unsigned int before = u->queue.count;
@@ -46,6 +59,8 @@ void mcl_uffd_drain(struct mcl_uffd *u)
 			return;
 		}
 		u->queue.count += (unsigned int)(n / (long)sizeof(struct uffd_msg));
+		if (changing)
+			drop_lazy(u);
 	}
 	mcl_uffd_fatal("too many threads touch memory of the userfaultfd mirror at once", 0, 0);
 }
@@ -177,6 +192,7 @@ static void remapped(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t si
 {
 	uint64_t end = from + size;
 
+	mcl_uffd_cut_tail(u, from, size);
 	mcl_uffd_purge(u, to, to + size, false);
 	for (uint64_t at = from; at < end;) {
 		uint64_t stop = mcl_min64(end, mcl_block_down(at) + MCL_BLOCK_SIZE);
@@ -272,6 +288,21 @@ static bool fill_hole(struct mcl_uffd *u, uint64_t page)
 	return true;
 }
 
+/* Memory mapped in place that mremap() has made longer where it is: it is in place, too. */
+static bool grown(struct mcl_uffd *u, uint64_t page)
+{
+	struct mcl_uffd_block *b;
+	struct mcl_vma vma;
+
+	mcl_uffd_vma(u, page, &vma);
+	if (vma.kind != VMA_SHARED_OURS)
+		return false;
+	b = mcl_uffd_block(u, page);
+	if (b)
+		mcl_uffd_set(b, page, page + PAGE_SIZE, PAGE_PROMOTED);
+	return true;
+}
+
 /* 1: an event for the pager; 0: done; -EAGAIN: not yet. */
 static int handle_fault(struct mcl_uffd *u, const struct uffd_msg *m, struct mcl_mirror_event *out)
 {
@@ -292,6 +323,9 @@ static int handle_fault(struct mcl_uffd *u, const struct uffd_msg *m, struct mcl
 	case PAGE_PROMOTED:
 		return fill_hole(u, page) ? 0 : -EAGAIN;
 	case PAGE_HOST:
+		if (grown(u, page))
+			return fill_hole(u, page) ? 0 : -EAGAIN;
+		break;
 	case PAGE_SNAPSHOT:
 	case PAGE_TWIN:
 		break;

@@ -84,7 +84,7 @@ void mcl_uffd_staging_clean(struct mcl_uffd *u)
 {
 	for (int kind = 0; kind < STAGING_COUNT; kind++) {
 		if (u->staging_used[kind] && !u->staging_open[kind]) {
-			mcl_raw_madvise(u->staging[kind], MCL_BLOCK_SIZE, MADV_DONTNEED);
+			mcl_raw_madvise(u->staging[kind], MCL_BLOCK_SIZE, MADV_DONTNEED_LOCKED);
 			u->staging_used[kind] = false;
 		}
 	}
@@ -479,6 +479,7 @@ static long take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, 
 	if (!b)
 		return -ENOMEM;
 	mcl_uffd_tasks_refresh(u);
+	mcl_uffd_robust_refresh(u);
 	err = mcl_uffd_watch(u, vma);
 	if (err) {
 		mcl_uffd_release(u, b);

@@ -11,6 +11,7 @@
  * Promoted ranges stay watched, for the reports of munmap, mremap and madvise, and for holes: what MADV_DONTNEED has
  * removed must not be stored to before that has been handled, or the new page would be taken for the old one.
  */
+#include <linux/fs.h>
 #include <sys/mman.h>
 
 #include "mirror/mirror_uffd.h"
@@ -60,9 +61,10 @@ long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t st
 	int prot = PROT_READ | (vma->writable ? PROT_WRITE : 0) | (vma->executable ? PROT_EXEC : 0);
 	long at;
 
-	if (mcl_uffd_tasks_futex(u, start, end, futex))
+	if (mcl_uffd_futex_waited(u, start, end, futex))
 		return -EMFILE;
-	if (mcl_uffd_changing(u))
+	/* Looking may have brought a page home. */
+	if (mcl_uffd_changing(u) || mcl_uffd_state(u, start) != PAGE_VRAM || mcl_uffd_run(b, start, end) != end)
 		return -EAGAIN;
 	at = mcl_uffd_proxy_map(u, start, end - start, prot);
 	if (at < 0)
@@ -80,7 +82,8 @@ long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t st
 	return settle(u, b, start, end);
 }
 
-void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)
+/* Replace a shared mapping by an anonymous one, empty and watched. False: the host has just unmapped it. */
+static bool replace(struct mcl_uffd *u, uint64_t to, uint64_t size)
 {
 	struct mcl_vma vma;
 	uint64_t scratch;
@@ -109,9 +112,78 @@ void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t si
 		/* The host unmapped it just before; so it stays unmapped. */
 		mcl_uffd_proxy_call(u, SYS_munmap, to, size, 0, 0, 0, 0);
 		mcl_uffd_own_unmap(u, to, to + size);
+		return false;
+	}
+	return true;
+}
+
+void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)
+{
+	if (!replace(u, to, size)) {
 		mcl_uffd_punch(u, from, from + size);
 		return;
 	}
-	mcl_uffd_tasks_wake(u, from, to, size);
+	mcl_uffd_futex_requeue(u, from, to, size);
 	mcl_uffd_deliver(u, from, to, size);
+}
+
+void mcl_uffd_demote_empty(struct mcl_uffd *u, uint64_t to, uint64_t size)
+{
+	if (replace(u, to, size))
+		mcl_uffd_futex_requeue(u, to, to, size);
+}
+
+bool mcl_uffd_in_place(struct mcl_uffd *u, uint64_t start)
+{
+	int err;
+
+	/* SVM memory is never watched. */
+	while ((err = mcl_uffd_watched(u, start, start + PAGE_SIZE)) == -EAGAIN) {
+		mcl_uffd_drain(u);
+		mcl_raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+	}
+	return !err;
+}
+
+/* Where the host has mapped the memfd's page at @offset, other than at that address. False: nowhere. */
+static bool find_moved(struct mcl_uffd *u, uint64_t offset, struct procmap_query *q)
+{
+	uint64_t at = u->low;
+
+	for (;;) {
+		*q = (struct procmap_query){
+			.size = sizeof(*q),
+			.query_flags = PROCMAP_QUERY_COVERING_OR_NEXT_VMA | PROCMAP_QUERY_FILE_BACKED_VMA,
+			.query_addr = at,
+		};
+		if (mcl_raw_ioctl(u->maps_fd, PROCMAP_QUERY, q))
+			return false;
+		if (q->inode == u->memfd_inode && q->dev_major == u->memfd_major && q->dev_minor == u->memfd_minor &&
+		    q->vma_offset == offset && q->vma_start != offset)
+			return true;
+		at = q->vma_end;
+	}
+}
+
+void mcl_uffd_cut_tail(struct mcl_uffd *u, uint64_t from, uint64_t size)
+{
+	struct procmap_query q;
+	uint64_t start, bytes;
+	long at;
+	int prot;
+
+	if (!size || mcl_uffd_state(u, from + size - 1) != PAGE_PROMOTED || !find_moved(u, from, &q))
+		return;
+	start = q.vma_start + mcl_page_down(size + PAGE_SIZE - 1);
+	if (start >= q.vma_end)
+		return;
+	bytes = q.vma_end - start;
+	prot = (q.vma_flags & PROCMAP_QUERY_VMA_READABLE ? PROT_READ : 0) |
+	       (q.vma_flags & PROCMAP_QUERY_VMA_WRITABLE ? PROT_WRITE : 0) |
+	       (q.vma_flags & PROCMAP_QUERY_VMA_EXECUTABLE ? PROT_EXEC : 0);
+	/* Not watched it can be mapped over without a report. */
+	mcl_uffd_unregister(u->host_fd, start, bytes);
+	at = mcl_raw(SYS_mmap, start, bytes, (uint64_t)prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, (uint64_t)-1, 0);
+	if (at != (long)start)
+		mcl_uffd_fatal("no memory for what mremap() has added", start, (int)at);
 }

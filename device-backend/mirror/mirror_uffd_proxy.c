@@ -73,7 +73,10 @@ static void serve_own_faults(struct mcl_uffd *u)
 		if (m->event == UFFD_EVENT_PAGEFAULT && (int32_t)m->arg.pagefault.feat.ptid == tid) {
 			uint64_t page = mcl_page_down(m->arg.pagefault.address);
 
-			if (m->arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP)
+			if (mcl_uffd_state(u, page) == PAGE_VRAM) {
+				mcl_uffd_bring(u, page, page + PAGE_SIZE);
+				err = -EEXIST;
+			} else if (m->arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP)
 				err = mcl_uffd_protect(u->host_fd, page, PAGE_SIZE, 0);
 			else
 				mcl_uffd_zero(u->host_fd, page, PAGE_SIZE, 0, &err);

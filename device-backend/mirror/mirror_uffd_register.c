@@ -53,6 +53,11 @@ void mcl_uffd_unwatch_all(struct mcl_uffd *u)
 
 	for (uint64_t at = u->low; at < u->high; at = vma.end) {
 		mcl_uffd_vma(u, at, &vma);
+		/* Untouched by either side: it has been made longer since it was mapped in place. */
+		if (vma.kind == VMA_SHARED_OURS && mcl_uffd_in_place(u, vma.start)) {
+			mcl_uffd_demote_empty(u, vma.start, vma.end - vma.start);
+			mcl_uffd_vma(u, at, &vma);
+		}
 		if ((vma.kind != VMA_ANON && vma.kind != VMA_ANON_READ) ||
 		    mcl_uffd_watched(u, vma.start, vma.start + PAGE_SIZE) == -ENOENT)
 			continue;

@@ -61,7 +61,15 @@ long mcl_uffd_svm_fill(struct mcl_uffd *u, uint64_t start, uint64_t end)
 	if (atomic_exchange(&u->svm_lock, 1))
 		return -EAGAIN;
 	mcl_uffd_vma(u, start, &vma);
-	err = vma.kind == VMA_SHARED_OURS ? mcl_uffd_fill(u, start, mcl_min64(end, vma.end)) : -EAGAIN;
+	end = mcl_min64(end, vma.end);
+	err = vma.kind == VMA_SHARED_OURS ? mcl_uffd_fill(u, start, end) : -EAGAIN;
 	atomic_store(&u->svm_lock, 0);
+	/* Not of clSVMAlloc, but mapped in place; grown since, perhaps. */
+	if (!err && mcl_uffd_in_place(u, start)) {
+		struct mcl_uffd_block *b = mcl_uffd_block(u, start);
+
+		if (b)
+			mcl_uffd_set(b, start, end, PAGE_PROMOTED);
+	}
 	return err ? err : (long)((end - start) >> PAGE_SHIFT);
 }

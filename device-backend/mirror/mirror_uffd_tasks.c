@@ -114,6 +114,12 @@ uint64_t mcl_uffd_tasks_next(struct mcl_uffd *u, uint64_t start, uint64_t end, u
 			*until = mcl_min64(u->tasks[i].end, end);
 		}
 	}
+	for (unsigned int i = 0; i < u->held_count; i++) {
+		if (u->held[i] < start || u->held[i] >= first || u->held[i] == u->task_exempt)
+			continue;
+		first = u->held[i];
+		*until = mcl_min64(first + PAGE_SIZE, end);
+	}
 	return first;
 }
 
@@ -176,18 +182,6 @@ err_close:
 	return n ? n : -EOPNOTSUPP;
 }
 
-/* Wake who waits for the shared futex at @address of the memfd, wherever it is mapped. */
-static void wake_alias(struct mcl_uffd *u, uint64_t address)
-{
-	uint64_t at = (uint64_t)mcl_raw(SYS_mmap, 0, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, (uint64_t)u->memfd,
-					mcl_page_down(address));
-
-	if (at > USER_END)
-		return;
-	mcl_raw(SYS_futex, at + (address & (PAGE_SIZE - 1)), FUTEX_WAKE, INT32_MAX, 0, 0, 0);
-	mcl_raw(SYS_munmap, at, PAGE_SIZE, 0, 0, 0, 0);
-}
-
 static void thread_ended(struct mcl_uffd *u, struct mcl_uffd_exit *e)
 {
 	const uint64_t page = mcl_page_down(e->tid_at), pid = (uint64_t)mcl_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
@@ -236,7 +230,7 @@ void mcl_uffd_tasks_forget(struct mcl_uffd *u)
 	}
 }
 
-/* ---- futexes ---- */
+/* ---- what /proc says of a thread ---- */
 
 static uint64_t parse_hex(const char **at)
 {
@@ -303,35 +297,4 @@ uint64_t mcl_uffd_task_syscall(int32_t tid, uint64_t *arg)
 	for (int i = 0; i < 6; i++)
 		arg[i] = parse_hex(&at);
 	return nr;
-}
-
-/* The shared futex that thread @tid waits for, or 0. */
-static uint64_t waits_for(int32_t tid)
-{
-	uint64_t arg[6];
-
-	return mcl_uffd_task_syscall(tid, arg) == SYS_futex && !(arg[1] & FUTEX_PRIVATE_FLAG) ? arg[0] : 0;
-}
-
-bool mcl_uffd_tasks_futex(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t except)
-{
-	mcl_uffd_tasks_refresh(u);
-	for (unsigned int i = 0; i < u->task_count; i++) {
-		uint64_t address = waits_for(u->tasks[i].tid);
-
-		if (address >= start && address < end && address != except)
-			return true;
-	}
-	return false;
-}
-
-void mcl_uffd_tasks_wake(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)
-{
-	mcl_uffd_tasks_refresh(u);
-	for (unsigned int i = 0; i < u->task_count; i++) {
-		uint64_t address = waits_for(u->tasks[i].tid);
-
-		if (address >= to && address < to + size)
-			wake_alias(u, address - to + from);
-	}
 }

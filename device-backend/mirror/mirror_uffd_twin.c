@@ -91,7 +91,8 @@ static void write_back(struct mcl_uffd *u, uint64_t page, const uint8_t *now, co
 		n = mcl_uffd_proxy_call(u, SYS_process_vm_writev, pid, (uint64_t)local, runs, (uint64_t)remote, runs,
 					0);
 		if (n != (long)bytes) {
-			mcl_log_error(
+			mcl_log_write(
+				MCL_LOG_ERROR,
 				"what the device stored at %#lx is lost: the host has unmapped or protected it while "
 				"a kernel ran",
 				(unsigned long)page);

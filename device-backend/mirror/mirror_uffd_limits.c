@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+/* What this machine and this process allow: where mappings may begin, how many there may be, where the stack will grow. */
+#include <stdio.h>
+#include <sys/auxv.h>
+#include <sys/resource.h>
+
+#include "mirror/mirror_uffd.h"
+
+#define DEFAULT_MAP_LIMIT 65530
+#define DEFAULT_LOW 65536
+#define STACK_GAP (128ull << 20) /* the kernel leaves at least that for the stack */
+
+static unsigned long read_number(const char *path, unsigned long otherwise)
+{
+	FILE *f = fopen(path, "re");
+	unsigned long value = otherwise;
+
+	if (f) {
+		if (fscanf(f, "%lu", &value) != 1)
+			value = otherwise;
+		fclose(f);
+	}
+	return value;
+}
+
+/* The top of it has the program's name. What else is mapped down there, if anything, is taken for a part of it. */
+static void find_stack(struct mcl_uffd *u)
+{
+	struct rlimit limit;
+	uint64_t size = STACK_GAP;
+
+	if (!getrlimit(RLIMIT_STACK, &limit) && limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur > size)
+		size = limit.rlim_cur;
+	u->stack_high = mcl_page_down(getauxval(AT_EXECFN)) + PAGE_SIZE;
+	u->stack_low = u->stack_high > size ? u->stack_high - size : 0;
+}
+
+void mcl_uffd_read_limits(struct mcl_uffd *u)
+{
+	const uint64_t low = read_number("/proc/sys/vm/mmap_min_addr", DEFAULT_LOW);
+
+	u->low = low < PAGE_SIZE ? PAGE_SIZE : mcl_page_down(low + PAGE_SIZE - 1);
+	u->high = USER_END;
+	u->map_limit = (uint32_t)read_number("/proc/sys/vm/max_map_count", DEFAULT_MAP_LIMIT);
+	find_stack(u);
+}
