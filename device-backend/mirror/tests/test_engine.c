@@ -76,6 +76,18 @@ static void run(void *arg)
 		for (uint64_t at = u->address; at; at = *(volatile uint64_t *)at)
 			u->result++;
 		break;
+	case TEST_COMPARE:
+		for (u->result = 0; u->result < u->size; u->result += 8)
+			if (*(volatile uint64_t *)(u->address + u->result) != u->value + u->result / 8)
+				break;
+		break;
+	case TEST_LOOP_ADD:
+		while (!atomic_load(&u->stop)) {
+			for (uint64_t at = u->address; at < u->address + u->size; at += u->stride)
+				atomic_fetch_add((_Atomic uint32_t *)at, 1);
+			atomic_fetch_add(&u->rounds, 1);
+		}
+		break;
 	case TEST_LOOP_FILL:
 	case TEST_LOOP_SUM:
 		while (!atomic_load(&u->stop)) {

@@ -30,6 +30,8 @@ enum test_op {
 	TEST_CHASE, /* follow 64-bit pointers from address until null; result = how many */
 	TEST_LOOP_FILL, /* as FILL, again and again until .stop */
 	TEST_LOOP_SUM,
+	TEST_COMPARE, /* result = how many bytes from address are as FILL would make them, up to size */
+	TEST_LOOP_ADD, /* as ADD with value 1 to one word in every stride, again and again until .stop */
 };
 
 enum test_state { TEST_IDLE, TEST_GO, TEST_DONE, TEST_FAULTED };
