@@ -104,6 +104,7 @@ static void close_all(struct mcl_uffd *u)
 	close_fd(&u->socket);
 	close_fd(&u->maps_fd);
 	close_fd(&u->pagemap_fd);
+	close_fd(&u->loadavg_fd);
 	close_fd(&u->memfd);
 }
 
@@ -111,14 +112,14 @@ static void close_all(struct mcl_uffd *u)
 #define LIVE_MAX 64
 static struct {
 	struct mcl_mirror *mirror;
-	int fds[9];
+	int fds[10];
 } live[LIVE_MAX];
 static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void note_live(struct mcl_uffd *u, struct mcl_mirror *as)
 {
 	const int fds[] = { u->epoll_fd, u->again_fd, u->engine_fd,  u->staging_fd, u->host_fd,
-			    u->socket,	 u->maps_fd,  u->pagemap_fd, u->memfd };
+			    u->socket,	 u->maps_fd,  u->pagemap_fd, u->loadavg_fd, u->memfd };
 	size_t i = 0;
 
 	pthread_mutex_lock(&live_lock);
@@ -156,8 +157,9 @@ static int open_descriptors(struct mcl_uffd *u, struct mcl_reason *why)
 		return u->host_fd;
 	u->maps_fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	u->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	if (u->maps_fd < 0 || u->pagemap_fd < 0)
-		return mcl_reason(why, -errno, "/proc/self: %s", strerror(errno));
+	u->loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+	if (u->maps_fd < 0 || u->pagemap_fd < 0 || u->loadavg_fd < 0)
+		return mcl_reason(why, -errno, "/proc: %s", strerror(errno));
 	u->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	u->again_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (u->epoll_fd < 0 || u->again_fd < 0 || epoll_ctl(u->epoll_fd, EPOLL_CTL_ADD, u->host_fd, &event) ||
@@ -206,7 +208,7 @@ static int create(const struct mcl_mirror_params *params, struct mcl_mirror **ou
 	u->window_end = u->window.base + u->window.layout.total_size;
 	mcl_uffd_read_limits(u);
 	u->memfd = u->host_fd = u->staging_fd = u->engine_fd = u->socket = -1;
-	u->maps_fd = u->pagemap_fd = u->epoll_fd = u->again_fd = -1;
+	u->maps_fd = u->pagemap_fd = u->loadavg_fd = u->epoll_fd = u->again_fd = -1;
 	u->keep_out[u->keep_out_count++] = (struct mcl_span){ memory.start, memory.end, false };
 	own = (struct own_objects){ u, { (uint64_t)mcl_uffd_probe, (uint64_t)memcpy, (uint64_t)&_r_debug } };
 	dl_iterate_phdr(add_object, &own);

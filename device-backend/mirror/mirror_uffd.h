@@ -126,6 +126,7 @@ struct mcl_uffd_exit {
 #define KEEP_OUT_MAX 32
 #define TASKS_MAX 4096
 #define HELD_MAX 1024
+#define PINNED_MAX 256
 
 struct mcl_uffd {
 	struct mcl_mirror_base base;
@@ -135,7 +136,7 @@ struct mcl_uffd {
 	uint64_t low, window_end, high; /* the mirror covers [low, window.base) and [window_end, high) */
 	uint64_t stack_low, stack_high; /* the first thread's stack is in there, however far it grows */
 
-	int memfd, host_fd, staging_fd, engine_fd, socket, maps_fd, pagemap_fd, epoll_fd, again_fd;
+	int memfd, host_fd, staging_fd, engine_fd, socket, maps_fd, pagemap_fd, loadavg_fd, epoll_fd, again_fd;
 	uint32_t memfd_major, memfd_minor;
 	uint64_t memfd_inode;
 	bool engine_dead; /* its userfaultfd answers -ESRCH */
@@ -158,6 +159,8 @@ struct mcl_uffd {
 	unsigned int held_count;
 	uint64_t held[HELD_MAX];
 
+	uint64_t head_in_block; /* offset of a thread's list of robust futexes in its control block */
+	uint64_t youngest; /* process or thread of the machine, when the tasks were looked at */
 	uint64_t task_exempt; /* page that may be taken all the same, on its way to be mapped in place */
 	struct mcl_uffd_exit exits[EXITS_MAX];
 
@@ -190,6 +193,9 @@ struct mcl_uffd {
 		uint8_t *data; /* as the device got it; kept for the next twin */
 	} twins[TWINS_MAX];
 
+	struct {
+		uint64_t unit, ns;
+	} pinned[PINNED_MAX]; /* memory that I/O holds, and when that was found (mirror_uffd_move.c) */
 	uint64_t fresh_end, fresh_size; /* where the host's first touches went on last, and in what steps */
 	uint64_t promoted_runs, runs_counted, maps_estimate;
 	char scratch[32768]; /* directory entries, text of /proc files */
@@ -249,6 +255,13 @@ void mcl_uffd_tasks_refresh(struct mcl_uffd *u);
 unsigned int mcl_uffd_tasks_count(struct mcl_uffd *u);
 /* First page at or after @start, before @end, that must not be taken, or @end; *@until is where that part ends. */
 uint64_t mcl_uffd_tasks_next(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t *until);
+/* A refresh, before pages are moved. */
+void mcl_uffd_tasks_begin(struct mcl_uffd *u);
+/*
+ * The pages of [start, end) have been moved to @stage. Is the control block of a thread among them that has been made since?
+ * Then they are put back, and should the thread have ended meanwhile, that is made up for.
+ */
+bool mcl_uffd_tasks_appeared(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t stage);
 /* What "/<tid>/<file>" says, of at most @size - 1 characters. */
 bool mcl_uffd_task_text(int32_t tid, const char *file, char *text, size_t size);
 /* The system call that a thread is in, with its six arguments, or UINT64_MAX. */
@@ -286,6 +299,15 @@ uint64_t mcl_uffd_staging(struct mcl_uffd *u, int kind);
 void mcl_uffd_staging_close(struct mcl_uffd *u);
 /* Free what is left in it of pages that were copied on; when nobody waits for that. */
 void mcl_uffd_staging_clean(struct mcl_uffd *u);
+/*
+ * Which parts of a staging area at [stage, ...) hold a page: calls @fn for each part, present or not, until it returns
+ * something but 0. Returns that, or -errno.
+ */
+int mcl_uffd_each_part(struct mcl_uffd *u, uint64_t stage, uint64_t size,
+		       int (*fn)(struct mcl_uffd *u, uint64_t offset, uint64_t part, bool present, void *arg),
+		       void *arg);
+/* Pages moved to @stage go back to [at, end), or where that is by now. */
+void mcl_uffd_put_back(struct mcl_uffd *u, uint64_t stage, uint64_t at, uint64_t end);
 /* Take PAGE_HOST pages of [start, end), within one block and VMA_ANON @vma, to VRAM. Returns pages or -errno. */
 long mcl_uffd_take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t address);
 /* Bring the PAGE_VRAM pages of [start, end) home. Returns pages or -errno. */

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 /* What this machine and this process allow: where mappings may begin, how many there may be, where the stack will grow. */
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/auxv.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "mirror/mirror_uffd.h"
 
@@ -35,6 +38,16 @@ static void find_stack(struct mcl_uffd *u)
 	u->stack_low = u->stack_high > size ? u->stack_high - size : 0;
 }
 
+/* Of the C library's own making, so it is asked for. */
+static void find_head(struct mcl_uffd *u)
+{
+	uint64_t head = 0;
+	size_t size;
+
+	if (!syscall(SYS_get_robust_list, 0, &head, &size) && head > (uint64_t)pthread_self())
+		u->head_in_block = head - (uint64_t)pthread_self();
+}
+
 void mcl_uffd_read_limits(struct mcl_uffd *u)
 {
 	const uint64_t low = read_number("/proc/sys/vm/mmap_min_addr", DEFAULT_LOW);
@@ -43,4 +56,5 @@ void mcl_uffd_read_limits(struct mcl_uffd *u)
 	u->high = USER_END;
 	u->map_limit = (uint32_t)read_number("/proc/sys/vm/max_map_count", DEFAULT_MAP_LIMIT);
 	find_stack(u);
+	find_head(u);
 }

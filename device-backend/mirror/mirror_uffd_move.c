@@ -24,6 +24,9 @@
 /* How long a page that somebody waits for may stay pinned before it counts as one that cannot move. */
 #define PIN_RETRIES 100
 #define PIN_RETRY_US 100
+/* And how long it is remembered that pages of a unit have been pinned so long: each try costs ten milliseconds. */
+#define PIN_UNIT_SHIFT 16
+#define PIN_MEMORY_NS 1000000000ull
 #define CHANGE_RETRIES 1000
 /* From this size on waking a second thread for half of a copy pays. */
 #define COPY_IN_TWO (256ull << 10)
@@ -256,15 +259,16 @@ long mcl_uffd_bring(struct mcl_uffd *u, uint64_t start, uint64_t end)
  * Pages moved to @stage that cannot stay in VRAM go back to @at. If somebody has mapped something else there meanwhile
  * and used it, what was moved belongs to nobody we could find.
  */
-static void put_back(struct mcl_uffd *u, uint64_t stage, uint64_t at, uint64_t end)
+void mcl_uffd_put_back(struct mcl_uffd *u, uint64_t stage, uint64_t at, uint64_t end)
 {
 	for (; at < end; at += PAGE_SIZE, stage += PAGE_SIZE)
 		deliver_page(u, stage, at, true);
 }
 
 /* Which parts of the staging area at [@stage, ...) hold a page: calls @fn for each part, present or not. */
-static int each_part(struct mcl_uffd *u, uint64_t stage, uint64_t size,
-		     int (*fn)(struct mcl_uffd *u, uint64_t offset, uint64_t part, bool present, void *arg), void *arg)
+int mcl_uffd_each_part(struct mcl_uffd *u, uint64_t stage, uint64_t size,
+		       int (*fn)(struct mcl_uffd *u, uint64_t offset, uint64_t part, bool present, void *arg),
+		       void *arg)
 {
 	struct page_region regions[32];
 	uint64_t at = stage, end = stage + size;
@@ -364,6 +368,22 @@ static int fill_part(struct mcl_uffd *u, uint64_t offset, uint64_t part, bool pr
 	return at == end ? 0 : err;
 }
 
+static bool pinned_lately(struct mcl_uffd *u, uint64_t at)
+{
+	uint64_t unit = at >> PIN_UNIT_SHIFT;
+
+	return u->pinned[unit % PINNED_MAX].unit == unit &&
+	       mcl_raw_now_ns() - u->pinned[unit % PINNED_MAX].ns < PIN_MEMORY_NS;
+}
+
+static void note_pinned(struct mcl_uffd *u, uint64_t at)
+{
+	uint64_t unit = at >> PIN_UNIT_SHIFT;
+
+	u->pinned[unit % PINNED_MAX].unit = unit;
+	u->pinned[unit % PINNED_MAX].ns = mcl_raw_now_ns();
+}
+
 /* What MOVE did not take at @at, and why: try harder if somebody waits for this page. True: it moved after all. */
 static bool move_harder(struct mcl_uffd *u, int *kind, uint64_t base, uint64_t at, bool wanted, int err)
 {
@@ -385,10 +405,11 @@ static bool move_harder(struct mcl_uffd *u, int *kind, uint64_t base, uint64_t a
 	for (int i = 0; i < PIN_RETRIES; i++) {
 		if (mcl_uffd_move_pages(u->staging_fd, stage, at, PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE, &err))
 			return true;
-		if (err != -EBUSY && err != -EAGAIN)
+		if ((err != -EBUSY && err != -EAGAIN) || pinned_lately(u, at))
 			return false;
 		mcl_raw_sleep_us(PIN_RETRY_US);
 	}
+	note_pinned(u, at);
 	return false;
 }
 
@@ -451,14 +472,18 @@ static long take_run(struct mcl_uffd *u, struct mcl_uffd_block *b, const struct 
 	}
 	if (watched || mcl_uffd_disturbed(u, start, moved)) {
 		mcl_uffd_watch(u, vma);
-		put_back(u, stage, start, moved);
+		mcl_uffd_put_back(u, stage, start, moved);
 		*err = -EAGAIN;
 		goto out;
 	}
-	fill_err = each_part(u, stage, moved - start, fill_part, &f);
+	if (mcl_uffd_tasks_appeared(u, start, moved, stage)) {
+		*err = -EAGAIN;
+		goto out;
+	}
+	fill_err = mcl_uffd_each_part(u, stage, moved - start, fill_part, &f);
 	mcl_uffd_set(b, start, start + f.done, PAGE_VRAM);
 	if (fill_err) {
-		put_back(u, stage + f.done, start + f.done, moved);
+		mcl_uffd_put_back(u, stage + f.done, start + f.done, moved);
 		*err = fill_err;
 		moved = start + f.done;
 	}
@@ -478,7 +503,7 @@ static long take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, 
 	b = mcl_uffd_block(u, start);
 	if (!b)
 		return -ENOMEM;
-	mcl_uffd_tasks_refresh(u);
+	mcl_uffd_tasks_begin(u);
 	mcl_uffd_robust_refresh(u);
 	err = mcl_uffd_watch(u, vma);
 	if (err) {

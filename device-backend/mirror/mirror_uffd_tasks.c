@@ -44,6 +44,15 @@ static int32_t parse_tid(const char *name)
 	return *name ? 0 : tid;
 }
 
+static uint64_t parse_decimal(const char **at)
+{
+	uint64_t value = 0;
+
+	for (; **at >= '0' && **at <= '9'; (*at)++)
+		value = value * 10 + (uint64_t)(**at - '0');
+	return value;
+}
+
 /* Call @fn for each thread of this process. */
 static void each_task(struct mcl_uffd *u, void (*fn)(struct mcl_uffd *u, int32_t tid))
 {
@@ -133,77 +142,122 @@ static bool read_page_word(struct mcl_uffd *u, uint64_t address, int32_t *out)
 	return mcl_raw(SYS_pread64, (uint64_t)u->memfd, (uint64_t)out, sizeof(*out), address, 0, 0) == sizeof(*out);
 }
 
-long mcl_uffd_tasks_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t page)
+/*
+ * Have the end of thread @tid noticed, whose id is at @tid_at. 0; -ESRCH: it has ended; another error: that is not
+ * possible.
+ */
+static long watch_end(struct mcl_uffd *u, int32_t tid, uint64_t tid_at)
 {
+	const uint64_t pid = (uint64_t)mcl_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	struct epoll_event event = { .events = EPOLLIN };
 	struct mcl_uffd_exit *slot = NULL;
+	long fd;
+
+	for (unsigned int i = 0; i < EXITS_MAX; i++) {
+		if (u->exits[i].pidfd > 0 && u->exits[i].tid == tid && u->exits[i].tid_at == tid_at)
+			return 0;
+		if (u->exits[i].pidfd <= 0 && !slot)
+			slot = &u->exits[i];
+	}
+	if (!slot)
+		return -ENOSPC;
+	fd = mcl_raw(SYS_pidfd_open, (uint64_t)tid, PIDFD_THREAD, 0, 0, 0, 0);
+	if (fd < 0)
+		return fd;
+	/* The number may be that of somebody else's process by now. */
+	if (mcl_raw(SYS_tgkill, pid, (uint64_t)tid, 0, 0, 0, 0)) {
+		mcl_raw(SYS_close, (uint64_t)fd, 0, 0, 0, 0, 0);
+		return -ESRCH;
+	}
+	*slot = (struct mcl_uffd_exit){ .pidfd = (int)fd, .tid = tid, .tid_at = tid_at };
+	mcl_raw(SYS_epoll_ctl, (uint64_t)u->epoll_fd, EPOLL_CTL_ADD, (uint64_t)fd, (uint64_t)&event, 0, 0);
+	return 0;
+}
+
+/* The thread whose control block is, or begins, in @page; or task_count. */
+static unsigned int task_at(struct mcl_uffd *u, uint64_t page)
+{
 	unsigned int i = 0;
-	int32_t word = 0;
-	uint64_t tid_at;
-	long n;
 
 	while (i < u->task_count && (u->tasks[i].start > page || u->tasks[i].end <= page))
 		i++;
-	for (unsigned int k = 0; k < EXITS_MAX && !slot; k++)
-		if (u->exits[k].pidfd <= 0)
-			slot = &u->exits[k];
-	if (i == u->task_count || !slot)
+	return i;
+}
+
+long mcl_uffd_tasks_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t page)
+{
+	unsigned int i = task_at(u, page);
+	uint64_t tid_at;
+	int32_t word = 0, tid;
+	long n;
+
+	if (i == u->task_count)
 		return -EOPNOTSUPP;
+	tid = u->tasks[i].tid;
 	tid_at = u->tasks[i].head - TID_BEFORE_HEAD;
 	if (mcl_page_down(tid_at) != page)
 		return -EOPNOTSUPP;
-	n = mcl_raw(SYS_pidfd_open, (uint64_t)u->tasks[i].tid, PIDFD_THREAD, 0, 0, 0, 0);
+	n = watch_end(u, tid, tid_at);
 	if (n < 0)
 		return n == -ESRCH ? -EAGAIN : -EOPNOTSUPP;
-	*slot = (struct mcl_uffd_exit){ .pidfd = (int)n, .tid = u->tasks[i].tid, .tid_at = tid_at };
-	mcl_raw(SYS_epoll_ctl, (uint64_t)u->epoll_fd, EPOLL_CTL_ADD, (uint64_t)n, (uint64_t)&event, 0, 0);
-	/* From here on the thread's end is noticed. */
+	/* From here on the thread's end is noticed, and should it be just now, that is made up for as well. */
 	u->task_exempt = page;
 	n = mcl_uffd_take(u, vma, page, page + PAGE_SIZE, page);
 	u->task_exempt = 0;
 	if (n <= 0)
-		goto err_close;
-	if (!read_page_word(u, tid_at, &word) || (word != slot->tid && word)) {
+		return n ? n : -EOPNOTSUPP;
+	if (!read_page_word(u, tid_at, &word) || (word != tid && word))
 		n = -EOPNOTSUPP;
-		goto err_home;
-	}
-	n = mcl_uffd_promote(u, vma, page, page + PAGE_SIZE, tid_at);
+	else
+		n = mcl_uffd_promote(u, vma, page, page + PAGE_SIZE, tid_at);
 	if (n < 0)
-		goto err_home;
+		mcl_uffd_bring(u, page, page + PAGE_SIZE);
 	return n;
+}
 
-err_home:
-	mcl_uffd_bring(u, page, page + PAGE_SIZE);
-	/* Should it have ended just now, that is noticed and made up for as well. */
-	return n;
-err_close:
-	mcl_raw(SYS_close, (uint64_t)slot->pidfd, 0, 0, 0, 0, 0);
-	slot->pidfd = 0;
-	return n ? n : -EOPNOTSUPP;
+/*
+ * The page at @tid_at was away for a moment, in which a thread may have ended. If the thread whose id is there is gone (or is
+ * @dead), the id goes as well, as the kernel would have had it; if it is alive, its end is waited for, since that may have
+ * begun already. Whoever joins it looks again.
+ */
+static void settle_id(struct mcl_uffd *u, uint64_t tid_at, int32_t dead)
+{
+	const uint64_t pid = (uint64_t)mcl_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	int32_t word = 0, zero = 0;
+	struct iovec local = { &word, sizeof(word) }, remote = { (void *)tid_at, sizeof(word) };
+
+	/* It may be unmapped by now. */
+	if (mcl_uffd_proxy_call(u, SYS_process_vm_readv, pid, (uint64_t)&local, 1, (uint64_t)&remote, 1, 0) !=
+	    sizeof(word))
+		return;
+	if (word > 0 && (word == dead || watch_end(u, word, tid_at) == -ESRCH)) {
+		local.iov_base = &zero;
+		mcl_uffd_proxy_call(u, SYS_process_vm_writev, pid, (uint64_t)&local, 1, (uint64_t)&remote, 1, 0);
+	}
+	mcl_uffd_proxy_call(u, SYS_futex, tid_at, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
 }
 
 static void thread_ended(struct mcl_uffd *u, struct mcl_uffd_exit *e)
 {
-	const uint64_t page = mcl_page_down(e->tid_at), pid = (uint64_t)mcl_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	const struct mcl_uffd_exit ended = *e;
+	const uint64_t page = mcl_page_down(ended.tid_at);
 	struct mcl_uffd_block *b = mcl_uffd_find(u, page);
-	int32_t word = 0, zero = 0;
-	struct iovec local = { &word, sizeof(word) }, remote = { (void *)e->tid_at, sizeof(word) };
 
 	mcl_raw(SYS_close, (uint64_t)e->pidfd, 0, 0, 0, 0, 0);
 	e->pidfd = 0;
 	if (mcl_uffd_state(u, page) == PAGE_PROMOTED) {
+		unsigned int i;
+
+		/* Another thread lives in the same place already: then it stays as it is until that ends. */
+		mcl_uffd_tasks_refresh(u);
+		i = task_at(u, page);
+		if (i < u->task_count && !watch_end(u, u->tasks[i].tid, u->tasks[i].head - TID_BEFORE_HEAD))
+			return;
 		mcl_uffd_set(b, page, page + PAGE_SIZE, PAGE_HOST);
 		mcl_uffd_demote(u, page, page, PAGE_SIZE);
 		mcl_uffd_wake(u->host_fd, page, PAGE_SIZE);
 	}
-	/* It may be unmapped by now, or belong to another thread. */
-	if (mcl_uffd_proxy_call(u, SYS_process_vm_readv, pid, (uint64_t)&local, 1, (uint64_t)&remote, 1, 0) ==
-		    sizeof(word) &&
-	    word == e->tid) {
-		local.iov_base = &zero;
-		mcl_uffd_proxy_call(u, SYS_process_vm_writev, pid, (uint64_t)&local, 1, (uint64_t)&remote, 1, 0);
-	}
-	mcl_uffd_proxy_call(u, SYS_futex, e->tid_at, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
+	settle_id(u, ended.tid_at, ended.tid);
 }
 
 static bool has_ended(const struct mcl_uffd_exit *e)
@@ -230,6 +284,79 @@ void mcl_uffd_tasks_forget(struct mcl_uffd *u)
 	}
 }
 
+/* ---- threads that appear while pages are being moved ---- */
+
+/* The C library's control block begins with its own address, and has it again in the third word. */
+#define TCB_ALIGN 64
+#define TCB_SELF 2
+
+/* The number of the youngest process or thread of the machine, the last thing in there; 0 if that cannot be had. */
+static uint64_t youngest(struct mcl_uffd *u)
+{
+	char text[128];
+	long n = mcl_raw(SYS_pread64, (uint64_t)u->loadavg_fd, (uint64_t)text, sizeof(text) - 1, 0, 0, 0);
+	const char *at = text;
+
+	text[n > 0 ? n : 0] = 0;
+	for (const char *c = text; *c; c++)
+		if (*c == ' ')
+			at = c + 1;
+	return parse_decimal(&at);
+}
+
+void mcl_uffd_tasks_begin(struct mcl_uffd *u)
+{
+	u->youngest = youngest(u);
+	mcl_uffd_tasks_refresh(u);
+}
+
+/* Ids of threads in control blocks that were found in the pages. */
+struct found {
+	uint64_t start, stage;
+	unsigned int count;
+	uint64_t tid_at[16];
+};
+
+static int find_blocks(struct mcl_uffd *u, uint64_t offset, uint64_t part, bool present, void *arg)
+{
+	struct found *f = arg;
+
+	for (uint64_t at = offset; present && at < offset + part && f->count < 16; at += TCB_ALIGN) {
+		const uint64_t *block = (const uint64_t *)(f->stage + at), address = f->start + at;
+
+		if (block[0] == address && block[TCB_SELF] == address)
+			f->tid_at[f->count++] = address + u->head_in_block - TID_BEFORE_HEAD;
+	}
+	return 0;
+}
+
+bool mcl_uffd_tasks_appeared(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t stage)
+{
+	struct found f = { .start = start, .stage = stage };
+	uint64_t now = youngest(u);
+	bool found;
+
+	/* The end of the thread that such a page is mapped in place for is waited for already. */
+	if (u->task_exempt || (now && now == u->youngest))
+		return false;
+	u->youngest = now;
+	mcl_uffd_tasks_refresh(u);
+	mcl_uffd_each_part(u, stage, end - start, find_blocks, &f);
+	found = f.count;
+	for (unsigned int i = 0; i < u->task_count; i++) {
+		if (u->tasks[i].start >= end || u->tasks[i].end <= start)
+			continue;
+		watch_end(u, u->tasks[i].tid, u->tasks[i].head - TID_BEFORE_HEAD);
+		found = true;
+	}
+	if (!found)
+		return false;
+	mcl_uffd_put_back(u, stage, start, end);
+	for (unsigned int i = 0; i < f.count; i++)
+		settle_id(u, f.tid_at[i], 0);
+	return true;
+}
+
 /* ---- what /proc says of a thread ---- */
 
 static uint64_t parse_hex(const char **at)
@@ -250,15 +377,6 @@ static uint64_t parse_hex(const char **at)
 			break;
 	}
 	*at = c;
-	return value;
-}
-
-static uint64_t parse_decimal(const char **at)
-{
-	uint64_t value = 0;
-
-	for (; **at >= '0' && **at <= '9'; (*at)++)
-		value = value * 10 + (uint64_t)(**at - '0');
 	return value;
 }
 
