@@ -106,7 +106,7 @@ void mcl_signal_handle(int signo, void *info, void *context)
 		fault->sp = regs->rsp;
 		fault->stack_overflow = (fault->address >= cu->guard_low && fault->address < cu->stack_low) ||
 					regs->rsp < cu->stack_low || regs->rsp > cu->stack_top;
-		if (mcl_control()->boot.kind == MCL_BOOT_EXEC && (signo == SIGBUS || signo == SIGSEGV))
+		if (mcl_control()->boot.kind == MCL_BOOT_UFFD && (signo == SIGBUS || signo == SIGSEGV))
 			mcl_boot_forget_fault(fault->address);
 	}
 	regs->rip = (uint64_t)mcl_guard_landing;

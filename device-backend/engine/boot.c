@@ -27,18 +27,6 @@ __attribute__((section(".mcl_image"), used)) struct mcl_engine_image mcl_image =
 	.sym_write = (uint64_t)mcl_kernel_write,
 };
 
-/* Mirrors without boot code of their own never exec the engine. */
-__attribute__((weak)) int mcl_boot_uffd(struct mcl_engine_control *control)
-{
-	(void)control;
-	return -38; /* ENOSYS */
-}
-
-__attribute__((weak)) void mcl_boot_forget_fault(uint64_t address)
-{
-	(void)address;
-}
-
 /*
  * A child of clone(CLONE_VM): leave the host's things alone. Descriptors were copied, the thread pointer is that of the thread
  * which made us.
@@ -59,7 +47,9 @@ static long boot_exec(struct mcl_engine_control *c)
 	err = mcl_sys2(__NR_munmap, 0, c->window_base);
 	if (!err && end < user_end)
 		err = mcl_sys2(__NR_munmap, end, user_end - end);
-	return err ? err : mcl_boot_uffd(c);
+	if (err)
+		return err;
+	return c->boot.kind == MCL_BOOT_HMM ? mcl_boot_hmm(c) : mcl_boot_uffd(c);
 }
 
 static _Noreturn void give_up(struct mcl_engine_control *c, long err)

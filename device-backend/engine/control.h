@@ -9,8 +9,8 @@
  * base (engine/host/image.c); the `shared` mirror starts a child right at mcl_engine_image.entry there. A mirror that
  * needs a process with an address space of its own execs the same ELF; its _start (start.S, boot_exec.c) takes three arguments in
  * hexadecimal, argv[1..3]: the window's base, its total size and the number of a descriptor of its memfd, maps the window as
- * .maps says, jumps to mcl_engine_image.entry in it, unmaps everything else, closes that descriptor and calls
- * mcl_boot_uffd(), which belongs to that mirror.
+ * .maps says, closes that descriptor, jumps to mcl_engine_image.entry in it, unmaps everything else and calls the boot
+ * code of that mirror.
  */
 #ifndef MCL_CONTROL_H
 #define MCL_CONTROL_H
@@ -40,7 +40,9 @@ struct mcl_engine_image {
 
 enum mcl_boot_kind {
 	MCL_BOOT_SHARED, /* clone(CLONE_VM) of the host */
-	MCL_BOOT_EXEC, /* a process of its own: mcl_boot_uffd() runs after the window is all that is mapped */
+	/* a process of its own; this mirror's boot code runs when the window is all that is mapped */
+	MCL_BOOT_UFFD, /* mcl_boot_uffd() */
+	MCL_BOOT_HMM, /* mcl_boot_hmm() */
 };
 
 /* Parts of the window that are not plain PROT_READ|PROT_WRITE, beside the guards below the units' stacks. */
@@ -192,17 +194,18 @@ struct mcl_engine_control {
 	_Atomic uint64_t active[MCL_RINGS / 64] __attribute__((aligned(64)));
 } __attribute__((aligned(4096)));
 
-/* ---- boot hooks of the mirror that execs the engine (boot_uffd.c) ---- */
+/* ---- boot code of the mirrors that exec the engine (boot_uffd.c, boot_hmm.c) ---- */
 
 /*
- * Runs on the first unit, once, before any other unit exists, with only the window mapped (read-write and as .maps says).
- * Returns 0 or a negative errno, which the host reports as the reason why the engine did not start.
+ * Each runs on the first unit, once, before any other unit exists, with only the window mapped (read-write and as .maps
+ * says). Returns 0 or a negative errno, which the host reports as the reason why the engine did not start.
  */
 int mcl_boot_uffd(struct mcl_engine_control *control);
+int mcl_boot_hmm(struct mcl_engine_control *control);
 
 /*
- * A unit took SIGBUS or SIGSEGV at @address in a kernel and will abort it. Runs in the signal handler, only in an engine that
- * was exec'ed: raw system calls only. Lets the mirror clear what it had put there to make the access fail.
+ * A unit took SIGBUS or SIGSEGV at @address in a kernel and will abort it. Runs in the signal handler, only on the uffd
+ * mirror: raw system calls only. Lets it clear what it had put there to make the access fail.
  */
 void mcl_boot_forget_fault(uint64_t address);
 

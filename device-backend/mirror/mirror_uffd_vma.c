@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: MIT
-/*
- * What the host has mapped at an address, asked of the kernel each time: PROCMAP_QUERY on /proc/self/maps costs about as
- * much as one page copy, and a cache would have to be told about mmap and mprotect, which nobody reports.
- */
-#include <linux/fs.h>
+/* What the host's mappings are to this mirror. */
 #include <string.h>
 
+#include "mirror/host_mapping.h"
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
-
-#define LOOK_UPS 1000
 
 static bool has_prefix(const char *s, const char *prefix)
 {
@@ -63,67 +58,27 @@ static void clip(struct mcl_uffd *u, uint64_t address, struct mcl_vma *v)
 	}
 }
 
-/*
- * Newer kernels answer without stopping those who change mappings, and can miss one that is just being merged with its
- * neighbour. A system call that does stop them knows whether there is anything.
- */
-static bool really_nothing(uint64_t address)
-{
-	unsigned char resident;
-
-	return mcl_raw(SYS_mincore, mcl_page_down(address), PAGE_SIZE, (uint64_t)&resident, 0, 0, 0) == -ENOMEM;
-}
-
-static void look_up(struct mcl_uffd *u, uint64_t address, struct mcl_vma *out)
-{
-	char name[256] = "";
-	struct procmap_query q = {
-		.size = sizeof(q),
-		.query_flags = PROCMAP_QUERY_COVERING_OR_NEXT_VMA,
-		.query_addr = address,
-		.vma_name_addr = (uint64_t)name,
-		.vma_name_size = sizeof(name),
-	};
-	long err = mcl_raw_ioctl(u->maps_fd, PROCMAP_QUERY, &q);
-
-	bool path = err == -ENAMETOOLONG || err == -E2BIG;
-
-	if (path) {
-		/* All that matters is that it is none of the short special names. */
-		q.vma_name_addr = q.vma_name_size = 0;
-		err = mcl_raw_ioctl(u->maps_fd, PROCMAP_QUERY, &q);
-	}
-	memset(out, 0, sizeof(*out));
-	if (err || q.vma_start > address) {
-		out->start = mcl_page_down(address);
-		out->end = err ? USER_END : q.vma_start;
-		return;
-	}
-	if (!q.vma_name_size)
-		name[0] = 0;
-	name[sizeof(name) - 1] = 0;
-	out->start = q.vma_start;
-	out->end = q.vma_end;
-	out->offset = q.vma_offset;
-	out->readable = q.vma_flags & PROCMAP_QUERY_VMA_READABLE;
-	out->writable = q.vma_flags & PROCMAP_QUERY_VMA_WRITABLE;
-	out->executable = q.vma_flags & PROCMAP_QUERY_VMA_EXECUTABLE;
-	out->shared = q.vma_flags & PROCMAP_QUERY_VMA_SHARED;
-	out->dev_major = q.dev_major;
-	out->dev_minor = q.dev_minor;
-	out->inode = q.inode;
-	out->kind = kind_of(u, out, path ? "/" : name);
-	clip(u, address, out);
-}
-
 void mcl_uffd_vma(struct mcl_uffd *u, uint64_t address, struct mcl_vma *out)
 {
-	for (int tries = 0; tries < LOOK_UPS; tries++) {
-		look_up(u, address, out);
-		if (out->kind != VMA_NONE || really_nothing(address))
-			return;
-		mcl_raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
-	}
+	struct mcl_host_mapping m;
+
+	mcl_host_mapping_find(u->maps_fd, address, &m);
+	*out = (struct mcl_vma){
+		.start = m.start,
+		.end = m.end,
+		.offset = m.offset,
+		.readable = m.readable,
+		.writable = m.writable,
+		.executable = m.executable,
+		.shared = m.shared,
+		.dev_major = m.dev_major,
+		.dev_minor = m.dev_minor,
+		.inode = m.inode,
+	};
+	if (!m.exists)
+		return;
+	out->kind = kind_of(u, out, m.name);
+	clip(u, address, out);
 }
 
 uint64_t mcl_uffd_count_maps(struct mcl_uffd *u)
