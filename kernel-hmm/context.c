@@ -28,6 +28,7 @@ struct hm_account *hm_account_alloc(struct hm_vram *vram, u64 quota)
 	if (!account)
 		return NULL;
 	kref_init(&account->ref);
+	spin_lock_init(&account->events.lock);
 	account->vram = vram;
 	account->quota = quota ? quota >> PAGE_SHIFT : LONG_MAX;
 	return account;
@@ -35,7 +36,10 @@ struct hm_account *hm_account_alloc(struct hm_vram *vram, u64 quota)
 
 static void hm_account_free(struct kref *ref)
 {
-	kfree(container_of(ref, struct hm_account, ref));
+	struct hm_account *account = container_of(ref, struct hm_account, ref);
+
+	hm_events_destroy(&account->events);
+	kfree(account);
 }
 
 /* Any context, atomic included. */
@@ -54,11 +58,25 @@ static void hm_context_die(struct hm_context *ctx)
 	mutex_lock(&ctx->lock);
 	WRITE_ONCE(ctx->dead, true);
 	mutex_unlock(&ctx->lock);
+	hm_events_close(&ctx->account->events);
 	wake_up_all(&ctx->queue.waiters);
 	wake_up_all(&ctx->queue.readers);
 
 	hm_engine_shoot_down(ctx, 0, ULONG_MAX >> PAGE_SHIFT);
 	WRITE_ONCE(ctx->zapped, true);
+}
+
+/* Tell the pager what it could not know. context.lock is held. */
+static void hm_context_note(struct hm_context *ctx, const struct mmu_notifier_range *range,
+			    unsigned long gone, unsigned long from, unsigned long to)
+{
+	unsigned long first = range->start >> PAGE_SHIFT, last = (range->end - 1) >> PAGE_SHIFT;
+	unsigned long at = first;
+
+	if (range->event == MMU_NOTIFY_UNMAP && (gone || mt_find(&ctx->service, &at, last)))
+		hm_event_add(ctx->account, ctx->mm, HMM_MIRROR_EVENT_UNMAP, first, last, 0, 0);
+	else if (range->event == MMU_NOTIFY_CLEAR && gone)
+		hm_event_add(ctx->account, ctx->mm, HMM_MIRROR_EVENT_UNMAP, from, to, 0, 0);
 }
 
 /*
@@ -112,6 +130,7 @@ static bool hm_context_invalidate(struct mmu_interval_notifier *notifier,
 		hm_count(ctx->account, HMM_MIRROR_COUNT_INVALIDATED, gone);
 		trace_hmm_mirror_invalidate(ctx->mm, range->event, from, to, gone);
 	}
+	hm_context_note(ctx, range, gone, from, to);
 	mutex_unlock(&ctx->lock);
 	return true;
 }
@@ -183,6 +202,12 @@ struct hm_context *hm_context_create(const struct hmm_mirror_register *reg)
 	ctx->account = hm_account_alloc(hm_vram_get(reg->device), reg->vram_quota);
 	if (!ctx->account)
 		goto err_context;
+	if (reg->flags & HMM_MIRROR_REGISTER_EVENTS) {
+		ret = hm_events_init(&ctx->account->events, ctx->mm,
+				     reg->queue_size ?: HM_QUEUE_DEFAULT);
+		if (ret)
+			goto err_account;
+	}
 	ret = hm_queue_init(&ctx->queue, reg->queue_size ?: HM_QUEUE_DEFAULT);
 	if (ret)
 		goto err_account;

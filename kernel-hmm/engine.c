@@ -97,7 +97,6 @@ static vm_fault_t hm_engine_wait(struct hm_context *ctx, struct vm_fault *vmf, i
 	release_fault_lock(vmf);
 
 	if (mtree_load(&ctx->service, index) && !hm_mirror_fault(ctx, index, write)) {
-		hm_count(ctx->account, HMM_MIRROR_COUNT_SERVED, 1);
 		hm_queue_answer(ctx, index, index, 0);
 	} else {
 		hm_queue_wait(ctx, index, write, generation, user);

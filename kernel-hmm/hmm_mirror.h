@@ -29,6 +29,9 @@
  *   while (poll(fd) && read(fd, faults, sizeof(faults)) > 0)
  *           ioctl(fd, HMM_MIRROR_IOC_MIRROR, &range);
  *
+ * or, to hear of what the host does as well, with HMM_MIRROR_REGISTER_EVENTS in
+ * reg.flags and struct hmm_mirror_event instead of struct hmm_mirror_fault.
+ *
  * and of the engine:
  *
  *   mmap(addr, size, PROT_READ | PROT_WRITE, MAP_SHARED, engine_fd, addr);
@@ -63,6 +66,7 @@
 #define HMM_MIRROR_CAP_MIGRATE	(1ULL << 1)	/* VRAM; else the kernel lacks DEVICE_PRIVATE */
 #define HMM_MIRROR_CAP_HUGE	(1ULL << 2)	/* 2 MiB entries and 2 MiB pages in VRAM */
 #define HMM_MIRROR_CAP_SERVICE	(1ULL << 3)	/* faults can be served without a pager */
+#define HMM_MIRROR_CAP_EVENTS	(1ULL << 4)	/* HMM_MIRROR_REGISTER_EVENTS */
 
 /**
  * struct hmm_mirror_info - HMM_MIRROR_IOC_INFO: what is there
@@ -73,6 +77,8 @@
  * @vram_used:      (out) bytes in use on device 0, by anybody
  * @queue_max:      (out) largest queue_size that REGISTER takes
  * @fault_size:     (out) bytes of one record that read() returns
+ * @event_size:     (out) ... with HMM_MIRROR_REGISTER_EVENTS
+ * @pad:            (out) zero
  *
  * Needs no registration; any process may ask.
  */
@@ -84,7 +90,12 @@ struct hmm_mirror_info {
 	__u64 vram_used;
 	__u32 queue_max;
 	__u32 fault_size;
+	__u32 event_size;
+	__u32 pad;
 };
+
+/* read() also tells what the host did with pages: struct hmm_mirror_event. */
+#define HMM_MIRROR_REGISTER_EVENTS	(1ULL << 0)
 
 /**
  * struct hmm_mirror_register - HMM_MIRROR_IOC_REGISTER: mirror the caller
@@ -93,7 +104,7 @@ struct hmm_mirror_info {
  *                  wait and are counted (HMM_MIRROR_COUNT_OVERFLOW).
  * @vram_quota:     (in) bytes of VRAM that may be used; 0 for all. Rounded down
  *                  to pages. Memory of children that share pages counts too.
- * @flags:          (in) must be zero
+ * @flags:          (in) HMM_MIRROR_REGISTER_*
  *
  * Errors: EBUSY: this descriptor, or this process through another one, is
  * registered already. EINVAL: no such device, or queue_size above
@@ -110,12 +121,15 @@ struct hmm_mirror_register {
 #define HMM_MIRROR_WRITE	(1U << 0)
 /* Only what is there now: absent pages are skipped, not faulted in (MIRROR). */
 #define HMM_MIRROR_PRESENT	(1U << 1)
+/* Leave the faults waiting, for a REPLAY that follows (MIRROR, MIGRATE). */
+#define HMM_MIRROR_HOLD		(1U << 2)
 
 /**
  * struct hmm_mirror_range - MIRROR, MIGRATE, EVICT, REPLAY: a range of the host
  * @start:          (in) first address
  * @size:           (in) bytes
- * @flags:          (in) MIRROR: HMM_MIRROR_WRITE, HMM_MIRROR_PRESENT; else zero
+ * @flags:          (in) MIRROR: HMM_MIRROR_WRITE, _PRESENT, _HOLD; MIGRATE: _HOLD;
+ *                  else zero
  * @pad:            (in) must be zero
  * @done:           (out) pages, of the system's page size: mapped (MIRROR),
  *                  moved to VRAM (MIGRATE), brought back (EVICT), else zero
@@ -196,12 +210,20 @@ struct hmm_mirror_service {
 #define HMM_MIRROR_PAGE_VRAM	(1U << 2)
 #define HMM_MIRROR_PAGE_HUGE	(1U << 3)	/* part of a 2 MiB entry */
 
+/*
+ * Look in the host's page table, too: a page in VRAM that the device page table
+ * does not hold (after fork or mprotect) is HMM_MIRROR_PAGE_VRAM alone.
+ */
+#define HMM_MIRROR_QUERY_HOST	(1U << 0)
+
 /**
  * struct hmm_mirror_query - HMM_MIRROR_IOC_QUERY: where pages are
  * @start:          (in) first address
  * @size:           (in) bytes, at most 1 GiB
  * @pages:          (in) address of an array of one byte per page, filled with
  *                  HMM_MIRROR_PAGE_*; 0 for a page that the engine would fault on
+ * @flags:          (in) HMM_MIRROR_QUERY_HOST or zero
+ * @pad:            (in) must be zero
  *
  * The answer may be outdated when it arrives.
  */
@@ -209,6 +231,8 @@ struct hmm_mirror_query {
 	__u64 start;
 	__u64 size;
 	__u64 pages;
+	__u32 flags;
+	__u32 pad;
 };
 
 /* Places in struct hmm_mirror_counters.value. Pages are 4 KiB pages. */
@@ -237,6 +261,11 @@ enum hmm_mirror_count {
 	HMM_MIRROR_COUNT_NS_TO_VRAM,	/* nanoseconds spent in MIGRATE */
 	HMM_MIRROR_COUNT_NS_CPU,	/* ... in bringing pages back for the host */
 	HMM_MIRROR_COUNT_NS_EVICT,
+	HMM_MIRROR_COUNT_SERVED_WRITE,	/* of _SERVED: faults that were writes */
+	HMM_MIRROR_COUNT_SERVED_PAGES,	/* pages mapped by _SERVED */
+	HMM_MIRROR_COUNT_SERVED_PAGES_WRITE, /* ... by _SERVED_WRITE */
+	HMM_MIRROR_COUNT_NS_SERVED,	/* nanoseconds spent in _SERVED */
+	HMM_MIRROR_COUNT_NS_SERVED_WRITE, /* ... in _SERVED_WRITE */
 	HMM_MIRROR_COUNT_MAX,
 };
 
@@ -275,6 +304,47 @@ struct hmm_mirror_fault {
 	__u64 time;
 	__u32 access;
 	__u32 unit;
+};
+
+/* What a struct hmm_mirror_event is about. */
+#define HMM_MIRROR_EVENT_FAULT	0	/* the engine waits for an answer */
+#define HMM_MIRROR_EVENT_TOUCH	1	/* the host touched pages in VRAM: they came home */
+#define HMM_MIRROR_EVENT_UNMAP	2	/* the host gave pages up that were mirrored */
+
+/**
+ * struct hmm_mirror_event - one record of read() with HMM_MIRROR_REGISTER_EVENTS
+ * @type:           HMM_MIRROR_EVENT_*
+ * @access:         FAULT: HMM_MIRROR_ACCESS_*
+ * @start:          FAULT: page that the engine touched; else first address
+ * @size:           bytes
+ * @time:           when, nanoseconds of CLOCK_MONOTONIC; of several, the last
+ * @id:             FAULT: as in struct hmm_mirror_fault
+ * @unit:           FAULT: likewise
+ * @count:          how many events this record stands for
+ * @pages:          TOUCH: pages that came home
+ * @ns:             TOUCH: nanoseconds that it took
+ *
+ * TOUCH and UNMAP have happened and wait for nobody: they are for the pager's
+ * books. So they do not make the descriptor readable for poll(), but are returned
+ * before the faults. UNMAP is munmap(),
+ * mremap(), MADV_DONTNEED and the like, reclaim too, of pages in the device page
+ * table, and munmap() of addresses with HMM_MIRROR_SERVICE_KERNEL.
+ *
+ * There are as many records for them as for faults. Events of one type that touch
+ * are one record; when the records are used up, further ones of a type are one
+ * record over all their addresses. None is lost.
+ */
+struct hmm_mirror_event {
+	__u32 type;
+	__u32 access;
+	__u64 start;
+	__u64 size;
+	__u64 time;
+	__u64 id;
+	__u32 unit;
+	__u32 count;
+	__u64 pages;
+	__u64 ns;
 };
 
 #define HMM_MIRROR_IOC_BASE	0xd3

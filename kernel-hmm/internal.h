@@ -7,6 +7,7 @@
  *   table.c     the device page table
  *   mirror.c    filling it from the host's page table
  *   queue.c     device faults that wait for an answer
+ *   event.c     what the host did with pages, for the pager's books
  *   engine.c    the engine's mapping: a cache of the device page table
  *   vram.c      device memory: pages, quota
  *   migrate.c   moving pages to VRAM and back
@@ -18,7 +19,7 @@
  *   context.install         (mutex) building the engine's page table
  *   context.lock            (mutex) the device page table and everything in the
  *                           engine's page table that is copied from it
- *   i_mmap_rwsem, page table locks, queue.lock (spin), vram.lock (spin)
+ *   i_mmap_rwsem, page table locks, queue.lock, events.lock, vram.lock (spin)
  *
  * context.lock is taken in notifier callbacks, thus in reclaim: nothing may be
  * allocated while it is held.
@@ -52,6 +53,22 @@ struct hm_vram;
 
 /* ---- account: what outlives a context with its pages in VRAM ---- */
 
+/* Touches or unmappings of pages that follow each other. */
+struct hm_event {
+	u32 type;
+	u32 count;			/* 0: unused */
+	unsigned long first, last;	/* pages */
+	u64 time, pages, ns;
+};
+
+struct hm_events {
+	spinlock_t lock;		/* everything below */
+	const struct mm_struct *mm;	/* whose; only compared; NULL once that has ended */
+	struct hm_event *ring;		/* NULL: nobody asked for them */
+	unsigned int size, head, count;
+	struct hm_event more[2];	/* what finds the ring full: touches, unmappings */
+};
+
 /*
  * One per registration; every folio in VRAM holds a reference, so that a touch
  * or a free is counted whoever still maps it.
@@ -62,6 +79,7 @@ struct hm_account {
 	long quota;			/* pages; LONG_MAX for no limit */
 	atomic_long_t used;		/* pages */
 	atomic64_t count[HMM_MIRROR_COUNT_MAX];
+	struct hm_events events;
 };
 
 struct hm_account *hm_account_alloc(struct hm_vram *vram, u64 quota);
@@ -71,6 +89,15 @@ static inline void hm_count(struct hm_account *account, enum hmm_mirror_count wh
 {
 	atomic64_add(n, &account->count[which]);
 }
+
+/* ---- event.c ---- */
+
+int hm_events_init(struct hm_events *events, struct mm_struct *mm, unsigned int size);
+void hm_events_destroy(struct hm_events *events);
+void hm_events_close(struct hm_events *events);
+void hm_event_add(struct hm_account *account, const struct mm_struct *mm, u32 type,
+		  unsigned long first, unsigned long last, u64 pages, u64 ns);
+bool hm_event_next(struct hm_account *account, struct hmm_mirror_event *record);
 
 /* ---- table.c ---- */
 
@@ -162,6 +189,7 @@ bool hm_context_is_host(struct mm_struct *mm);
 int hm_mirror_range(struct hm_context *ctx, unsigned long first, unsigned long last, u32 flags,
 		    u64 *done);
 int hm_mirror_fault(struct hm_context *ctx, unsigned long index, bool write);
+int hm_mirror_peek(struct hm_context *ctx, unsigned long first, unsigned long n, u8 *pages);
 
 /* ---- engine.c ---- */
 

@@ -84,11 +84,13 @@ static long hm_ioctl_info(struct hmm_mirror_info *info)
 		.version = HMM_MIRROR_VERSION,
 		.devices = devices,
 		.capabilities = HMM_MIRROR_CAP_MIRROR | HMM_MIRROR_CAP_HUGE |
-				HMM_MIRROR_CAP_SERVICE | (private ? HMM_MIRROR_CAP_MIGRATE : 0),
+				HMM_MIRROR_CAP_SERVICE | HMM_MIRROR_CAP_EVENTS |
+				(private ? HMM_MIRROR_CAP_MIGRATE : 0),
 		.vram_size = private ? (u64)vram_mb << 20 : 0,
 		.vram_used = hm_vram_used(0),
 		.queue_max = HM_QUEUE_MAX,
 		.fault_size = sizeof(struct hmm_mirror_fault),
+		.event_size = sizeof(struct hmm_mirror_event),
 	};
 	return 0;
 }
@@ -99,7 +101,7 @@ static long hm_ioctl_register(struct file *file, const struct hmm_mirror_registe
 	struct hm_context *ctx;
 	long ret = 0;
 
-	if (reg->flags || reg->device >= devices || reg->queue_size > HM_QUEUE_MAX)
+	if (reg->flags & ~HMM_MIRROR_REGISTER_EVENTS || reg->device >= devices || reg->queue_size > HM_QUEUE_MAX)
 		return -EINVAL;
 	mutex_lock(&hf->lock);
 	if (hf->ctx) {
@@ -133,7 +135,9 @@ static long hm_ioctl_range(struct hm_context *ctx, unsigned int nr, struct hmm_m
 	long ret;
 
 	if (nr == _IOC_NR(HMM_MIRROR_IOC_MIRROR))
-		flags = HMM_MIRROR_WRITE | HMM_MIRROR_PRESENT;
+		flags = HMM_MIRROR_WRITE | HMM_MIRROR_PRESENT | HMM_MIRROR_HOLD;
+	else if (nr == _IOC_NR(HMM_MIRROR_IOC_MIGRATE))
+		flags = HMM_MIRROR_HOLD;
 	if (range->flags & ~flags || range->pad)
 		return -EINVAL;
 	ret = hm_range(range->start, range->size, &first, &last);
@@ -155,7 +159,7 @@ static long hm_ioctl_range(struct hm_context *ctx, unsigned int nr, struct hmm_m
 	case _IOC_NR(HMM_MIRROR_IOC_EVICT):
 		return hm_evict_range(ctx, first, last, &range->done, &range->left);
 	}
-	if (!ret)
+	if (!ret && !(range->flags & HMM_MIRROR_HOLD))
 		hm_queue_answer(ctx, first, last, 0);
 	return ret;
 }
@@ -198,7 +202,7 @@ static long hm_ioctl_query(struct hm_context *ctx, const struct hmm_mirror_query
 	u8 pages[256];
 	int ret;
 
-	if (query->size > SZ_1G)
+	if (query->size > SZ_1G || query->flags & ~HMM_MIRROR_QUERY_HOST || query->pad)
 		return -EINVAL;
 	ret = hm_range(query->start, query->size, &first, &last);
 	if (ret)
@@ -216,6 +220,11 @@ static long hm_ioctl_query(struct hm_context *ctx, const struct hmm_mirror_query
 				   (entry & HM_PTE_HUGE ? HMM_MIRROR_PAGE_HUGE : 0);
 		}
 		mutex_unlock(&ctx->lock);
+		if (query->flags & HMM_MIRROR_QUERY_HOST) {
+			ret = hm_mirror_peek(ctx, first, n, pages);
+			if (ret)
+				return ret;
+		}
 		if (copy_to_user(out, pages, n))
 			return -EFAULT;
 		if (fatal_signal_pending(current))

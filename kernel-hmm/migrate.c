@@ -304,6 +304,9 @@ vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf)
 	/* The folio, and its reference, may go with the pages. */
 	kref_get(&account->ref);
 	ret = hm_to_ram(account, vma, start, end, vmf->page, window, !vmf->pte, &done, &left);
+	if (done)
+		hm_event_add(account, vma->vm_mm, HMM_MIRROR_EVENT_TOUCH, start >> PAGE_SHIFT,
+			     (end - 1) >> PAGE_SHIFT, done, ktime_get_ns() - began);
 	hm_count(account, HMM_MIRROR_COUNT_CPU_FAULTS, 1);
 	hm_count(account, HMM_MIRROR_COUNT_NS_CPU, ktime_get_ns() - began);
 	hm_account_put(account);

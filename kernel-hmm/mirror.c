@@ -17,6 +17,7 @@ struct hm_wish {
 	unsigned long first, last;		/* pages that may be stored */
 	unsigned long must_first, must_last;	/* ... that must be; none if first > last */
 	bool write;				/* must be writable */
+	unsigned long *stored;			/* (out) pages, if not NULL */
 };
 
 static bool hm_wish_must(const struct hm_wish *wish, unsigned long index)
@@ -140,6 +141,8 @@ static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
 			return ret;
 		hm_count(ctx->account, HMM_MIRROR_COUNT_MIRRORED_2M, 1);
 		trace_hmm_mirror_map(ctx->mm, wish->first, HM_BLOCK_PAGES, true);
+		if (wish->stored)
+			*wish->stored = HM_BLOCK_PAGES;
 		*done += HM_BLOCK_PAGES;
 		return 0;
 	}
@@ -157,6 +160,8 @@ static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
 	}
 	hm_count(ctx->account, HMM_MIRROR_COUNT_MIRRORED_4K, stored);
 	trace_hmm_mirror_map(ctx->mm, wish->first, stored, false);
+	if (wish->stored)
+		*wish->stored = stored;
 	*done += good;
 	return 0;
 }
@@ -265,6 +270,18 @@ out:
 	return ret;
 }
 
+static void hm_mirror_count_served(struct hm_account *account, bool write, u64 pages, u64 ns)
+{
+	hm_count(account, HMM_MIRROR_COUNT_SERVED, 1);
+	hm_count(account, HMM_MIRROR_COUNT_SERVED_PAGES, pages);
+	hm_count(account, HMM_MIRROR_COUNT_NS_SERVED, ns);
+	if (!write)
+		return;
+	hm_count(account, HMM_MIRROR_COUNT_SERVED_WRITE, 1);
+	hm_count(account, HMM_MIRROR_COUNT_SERVED_PAGES_WRITE, pages);
+	hm_count(account, HMM_MIRROR_COUNT_NS_SERVED_WRITE, ns);
+}
+
 /*
  * Serve a device fault without the pager: the page itself must come, and what
  * else of its block is there already is taken along.
@@ -278,9 +295,11 @@ int hm_mirror_fault(struct hm_context *ctx, unsigned long index, bool write)
 		.must_last = index,
 		.write = write,
 	};
-	unsigned long *pfns;
-	u64 done = 0;
+	unsigned long *pfns, stored = 0;
+	u64 began = ktime_get_ns(), done = 0;
 	int ret;
+
+	wish.stored = &stored;
 
 	if (!mmget_not_zero(ctx->mm))
 		return -ENXIO;
@@ -291,5 +310,53 @@ int hm_mirror_fault(struct hm_context *ctx, unsigned long index, bool write)
 		ret = -ENOMEM;
 	kfree(pfns);
 	mmput(ctx->mm);
+	if (!ret)
+		hm_mirror_count_served(ctx->account, write, stored, ktime_get_ns() - began);
 	return ret;
+}
+
+/*
+ * Mark those of @n pages from @first on that are in VRAM in @pages, whether the
+ * device page table holds them or not.
+ */
+int hm_mirror_peek(struct hm_context *ctx, unsigned long first, unsigned long n, u8 *pages)
+{
+	const struct hm_wish wish = {
+		.first = first,
+		.last = first + n - 1,
+		.must_first = 1,
+	};
+	struct hmm_range range = {
+		.notifier = &ctx->notifier,
+		.start = first << PAGE_SHIFT,
+		.end = (first + n) << PAGE_SHIFT,
+		.dev_private_owner = hm_vram_owner(ctx->account->vram),
+	};
+	unsigned long timeout = jiffies + msecs_to_jiffies(HMM_RANGE_DEFAULT_TIMEOUT);
+	unsigned long i;
+	int ret;
+
+	if (!mmget_not_zero(ctx->mm))
+		return -ENXIO;
+	range.hmm_pfns = kmalloc_array(n, sizeof(*range.hmm_pfns), GFP_KERNEL_ACCOUNT);
+	if (!range.hmm_pfns) {
+		mmput(ctx->mm);
+		return -ENOMEM;
+	}
+	do {
+		ret = hm_wish_snapshot(ctx, &wish, &range);
+		/* A hole, or memory of a kind that has no pages: none is in VRAM. */
+		if (ret)
+			continue;
+		mutex_lock(&ctx->lock);
+		if (mmu_interval_read_retry(&ctx->notifier, range.notifier_seq))
+			ret = -EBUSY;
+		for (i = 0; !ret && i < n; i++)
+			if (hm_entry(first + i, range.hmm_pfns[i]) & HM_PTE_VRAM)
+				pages[i] |= HMM_MIRROR_PAGE_VRAM;
+		mutex_unlock(&ctx->lock);
+	} while (ret == -EBUSY && !fatal_signal_pending(current) && time_before(jiffies, timeout));
+	kfree(range.hmm_pfns);
+	mmput(ctx->mm);
+	return ret == -EBUSY ? -EBUSY : 0;
 }

@@ -289,20 +289,23 @@ void hm_queue_answer(struct hm_context *ctx, unsigned long first, unsigned long 
 	wake_up_all(&queue->waiters);
 }
 
-/* Give out the next record. False: there is none. */
-static bool hm_queue_next(struct hm_queue *queue, struct hmm_mirror_fault *record)
+/* Give out the next fault. False: there is none. */
+static bool hm_queue_next(struct hm_queue *queue, struct hmm_mirror_event *record)
 {
 	struct hm_fault *fault;
 
 	spin_lock(&queue->lock);
 	fault = list_first_entry_or_null(&queue->unread, struct hm_fault, list);
 	if (fault) {
-		*record = (struct hmm_mirror_fault) {
-			.address = (u64)fault->index << PAGE_SHIFT,
-			.id = fault->id,
-			.time = fault->time,
+		*record = (struct hmm_mirror_event) {
+			.type = HMM_MIRROR_EVENT_FAULT,
 			.access = fault->write ? HMM_MIRROR_ACCESS_WRITE : HMM_MIRROR_ACCESS_READ,
+			.start = (u64)fault->index << PAGE_SHIFT,
+			.size = PAGE_SIZE,
+			.time = fault->time,
+			.id = fault->id,
 			.unit = pid_vnr(fault->unit),
+			.count = 1,
 		};
 		fault->given = true;
 		list_move_tail(&fault->list, &queue->given);
@@ -311,20 +314,38 @@ static bool hm_queue_next(struct hm_queue *queue, struct hmm_mirror_fault *recor
 	return fault;
 }
 
+/* Hand a record over, in the form that the reader knows. Returns its size or -EFAULT. */
+static ssize_t hm_queue_copy(char __user *buffer, const struct hmm_mirror_event *record,
+			     bool events)
+{
+	struct hmm_mirror_fault fault = {
+		.address = record->start,
+		.id = record->id,
+		.time = record->time,
+		.access = record->access,
+		.unit = record->unit,
+	};
+	size_t size = events ? sizeof(*record) : sizeof(fault);
+
+	return copy_to_user(buffer, events ? (const void *)record : &fault, size) ? -EFAULT : size;
+}
+
 ssize_t hm_queue_read(struct hm_context *ctx, char __user *buffer, size_t size, bool nonblock)
 {
 	struct hm_queue *queue = &ctx->queue;
-	struct hmm_mirror_fault record;
+	bool events = ctx->account->events.ring;
+	size_t each = events ? sizeof(struct hmm_mirror_event) : sizeof(struct hmm_mirror_fault);
+	struct hmm_mirror_event record;
 	size_t done = 0;
 
-	if (size < sizeof(record))
+	if (size < each)
 		return -EINVAL;
-	while (size - done >= sizeof(record)) {
+	while (size - done >= each) {
+		ssize_t ret;
+
 		if (READ_ONCE(ctx->dead))
 			return done ?: -ENXIO;
-		if (!hm_queue_next(queue, &record)) {
-			int ret;
-
+		if (!hm_event_next(ctx->account, &record) && !hm_queue_next(queue, &record)) {
 			if (done)
 				break;
 			if (nonblock)
@@ -339,9 +360,10 @@ ssize_t hm_queue_read(struct hm_context *ctx, char __user *buffer, size_t size, 
 		 * What could not be handed over is lost to this reader, not to
 		 * the threads: they can be answered by their addresses.
 		 */
-		if (copy_to_user(buffer + done, &record, sizeof(record)))
-			return done ?: -EFAULT;
-		done += sizeof(record);
+		ret = hm_queue_copy(buffer + done, &record, events);
+		if (ret < 0)
+			return done ?: ret;
+		done += ret;
 		cond_resched();
 	}
 	return done;
