@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "compiler/pocl.h"
+#include "compiler/target.h"
 
 #define ICD_FILE "/etc/OpenCL/vendors/pocl.icd"
 #define FALLBACK_LIBRARY "libpocl.so.2"
@@ -21,6 +22,7 @@
 int pocl_environment(const char *folder, const char *variants)
 {
 	static const char *const unwanted[] = { "POCL_", "OCL_", "OPENCL_", "CCC_OVERRIDE_OPTIONS=" };
+	const struct mcl_target *target = mcl_target_chosen();
 	const char *old_path = getenv("PATH");
 	char *path;
 	int err;
@@ -52,6 +54,9 @@ int pocl_environment(const char *folder, const char *variants)
 	if (setenv("POCL_CACHE_DIR", folder, 1) || setenv("POCL_DEVICES", "cpu", 1) ||
 	    setenv("POCL_CPU_MAX_CU_COUNT", "1", 1) || setenv("POCL_SIGFPE_HANDLER", "0", 1) ||
 	    setenv("POCL_BINARY_SPECIALIZE_WG", variants, 1))
+		return -ENOMEM;
+	if (target &&
+	    (setenv("POCL_LLVM_CPU_NAME", target->name, 1) || setenv("POCL_KERNELLIB_NAME", target->builtins, 1)))
 		return -ENOMEM;
 	return 0;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * The instruction-set extensions of this processor as text; see target.h. Device code is x86-64 only so far: another
+ * The instruction-set extensions of a processor as text; see target.h. Device code is x86-64 only so far: another
  * processor needs its own prefix and words here.
  */
 #include <cpuid.h>
@@ -10,9 +10,11 @@
 #include <string.h>
 
 #include "compiler/target.h"
+#include "support/config.h"
+#include "support/log.h"
 
 #define PREFIX "x86_64:"
-#define WORDS 9
+#define WORDS MCL_TARGET_WORDS
 
 /*
  * Only bits that a compiler may turn into instructions. Others (hypervisor present, APIC, mitigations ...) differ
@@ -44,14 +46,48 @@ static const uint32_t mask[WORDS] = {
 	1u << 1 | 1u << 2 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 17 | 1u << 18,
 };
 
+/*
+ * Processors to compile for by name: levels that the x86-64 psABI defines. Not the second: POCL's built-in functions for
+ * processors without FMA call the C library's fma().
+ */
+static const struct mcl_target named[] = {
+	{
+		.name = "x86-64-v3",
+		.builtins = "avx2",
+		.words = {
+			/* SSE3 SSSE3 FMA CX16 SSE4.1 SSE4.2 MOVBE POPCNT XSAVE OSXSAVE AVX F16C */
+			[0] = 1u << 0 | 1u << 9 | 1u << 12 | 1u << 13 | 1u << 19 | 1u << 20 | 1u << 22 | 1u << 23 |
+			      1u << 26 | 1u << 27 | 1u << 28 | 1u << 29,
+			/* CX8 CMOV MMX FXSR SSE SSE2 */
+			[1] = 1u << 8 | 1u << 15 | 1u << 23 | 1u << 24 | 1u << 25 | 1u << 26,
+			/* BMI AVX2 BMI2 */
+			[2] = 1u << 3 | 1u << 5 | 1u << 8,
+			/* LAHF LZCNT */
+			[6] = 1u << 0 | 1u << 5,
+			/* SSE and AVX state */
+			[8] = 1u << 1 | 1u << 2,
+		},
+	},
+};
+
+static const struct mcl_target *chosen; /* NULL: this machine */
 static uint32_t here[WORDS];
-static char text[sizeof(PREFIX) + WORDS * 9];
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+#define TEXT_SIZE (sizeof(PREFIX) + WORDS * 9)
+static char machine[TEXT_SIZE], text[TEXT_SIZE];
+/* Apart, because the choice reads the options, which a program may still want to set. */
+static pthread_once_t machine_once = PTHREAD_ONCE_INIT, chosen_once = PTHREAD_ONCE_INIT;
+
+static void print_words(const uint32_t *words, char *out)
+{
+	size_t used = (size_t)snprintf(out, TEXT_SIZE, PREFIX);
+
+	for (int i = 0; i < WORDS; i++)
+		used += (size_t)snprintf(out + used, TEXT_SIZE - used, i ? ".%08x" : "%08x", words[i]);
+}
 
 static void read_processor(void)
 {
 	unsigned int a, b, c, d, max_leaf = __get_cpuid_max(0, NULL);
-	size_t used = 0;
 
 	if (max_leaf >= 1) {
 		__cpuid(1, a, b, c, d);
@@ -81,24 +117,47 @@ static void read_processor(void)
 		__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
 		here[8] = low;
 	}
-	used = (size_t)snprintf(text, sizeof(text), PREFIX);
-	for (int i = 0; i < WORDS; i++) {
+	for (int i = 0; i < WORDS; i++)
 		here[i] &= mask[i];
-		used += (size_t)snprintf(text + used, sizeof(text) - used, i ? ".%08x" : "%08x", here[i]);
-	}
+	print_words(here, machine);
+}
+
+static void choose(void)
+{
+	const char *const name = mcl_config()->target_cpu;
+
+	pthread_once(&machine_once, read_processor);
+	for (size_t i = 0; i < sizeof(named) / sizeof(*named); i++)
+		if (!strcmp(named[i].name, name))
+			chosen = &named[i];
+	if (*name && !chosen)
+		mcl_log_warn("MIRRORCL_TARGET_CPU=%s is not known here; kernels are compiled for this processor", name);
+	print_words(chosen ? chosen->words : here, text);
+}
+
+const char *mcl_target_machine(void)
+{
+	pthread_once(&machine_once, read_processor);
+	return machine;
 }
 
 const char *mcl_target_here(void)
 {
-	pthread_once(&once, read_processor);
+	pthread_once(&chosen_once, choose);
 	return text;
+}
+
+const struct mcl_target *mcl_target_chosen(void)
+{
+	pthread_once(&chosen_once, choose);
+	return chosen;
 }
 
 bool mcl_target_runs_here(const char *target)
 {
 	const char *p = target;
 
-	pthread_once(&once, read_processor);
+	pthread_once(&machine_once, read_processor);
 	if (strncmp(p, PREFIX, strlen(PREFIX)) != 0)
 		return false;
 	p += strlen(PREFIX);

@@ -160,7 +160,7 @@ static int compile(const struct mcl_compile_request *req, struct mcl_code_object
 	int err = 0;
 
 	mcl_co_writer_init(&w);
-	w.header.target = mcl_co_writer_string(&w, mcl_target_here());
+	w.header.target = mcl_co_writer_string(&w, mcl_target_machine());
 	add_image(&w);
 	for (line = strtok_r(text, "\n", &save); line && !err; line = strtok_r(NULL, "\n", &save))
 		err = statement(&w, req, line, &arg_info);

@@ -31,7 +31,7 @@ static inline uint8_t *make_sample(size_t padding, size_t *size)
 	uint8_t *bytes = NULL, *zeros = calloc(1, padding + 1);
 
 	mcl_co_writer_init(&w);
-	w.header.target = mcl_co_writer_string(&w, mcl_target_here());
+	w.header.target = mcl_co_writer_string(&w, mcl_target_machine());
 	w.header.producer = mcl_co_writer_string(&w, "test");
 	w.header.options = mcl_co_writer_string(&w, "-DX");
 	text = (struct mcl_co_segment){ .mem_size = 1, .data_size = 1, .prot = MCL_CO_READ | MCL_CO_EXEC };

@@ -41,7 +41,7 @@ static void a_good_object_runs(void **state)
 
 	(void)state;
 	mcl_co_writer_init(&w);
-	w.header.target = mcl_co_writer_string(&w, mcl_target_here());
+	w.header.target = mcl_co_writer_string(&w, mcl_target_machine());
 	if (mcl_elf_image_add(&w, object, size, "entry", &v.image, &v.entry, &why))
 		fail_msg("%s", why.text);
 	free(object);
