@@ -36,6 +36,8 @@ static void check_mirrors(struct doctor *d)
 		why.text[0] = '\0';
 		if (ops->probe(&why))
 			doctor_add(d, check, DOCTOR_WARN, "cannot run here: %s", why.text);
+		else if (why.text[0])
+			doctor_add(d, check, DOCTOR_WARN, "can run: device page faults, but %s", why.text);
 		else
 			doctor_add(d, check, DOCTOR_OK, "%s",
 				   ops->faults ? "can run: device page faults, migration" :

@@ -33,8 +33,10 @@ const struct mcl_mirror_ops *mcl_mirror_choose(struct mcl_reason *why)
 
 	if (!strcmp(name, "auto")) {
 		ops = find("hmm");
-		if (ops && !ops->probe(NULL))
+		if (ops && !ops->probe(why))
 			return ops;
+		if (why)
+			why->text[0] = 0;
 		ops = &mcl_mirror_shared;
 	} else {
 		ops = find(name);

@@ -20,6 +20,7 @@
 #include "mirror/window.h"
 #include "support/log.h"
 
+struct mcl_counters; /* backend.h */
 struct mcl_mirror; /* each implementation embeds struct mcl_mirror_base first */
 
 struct mcl_mirror_params {
@@ -65,6 +66,7 @@ struct mcl_mirror_event {
 	uint64_t start, size; /* CPU_FAULT, UNMAP: the range, page aligned */
 	bool waits; /* CPU_FAULT: the host thread waits until evict() or map(); else it was served already */
 	uint64_t ns; /* time the mirror spent on serving it */
+	uint64_t time; /* CPU_FAULT that does not wait: when it was served, ns of CLOCK_MONOTONIC */
 };
 
 /* What lies at a host address, and what can be done about it. */
@@ -87,9 +89,15 @@ struct mcl_mirror_ops {
 
 	/*
 	 * Whether this mirror can run here, found without side effects. Any thread, no lock. Returns 0 or -errno with
-	 * reason and remedy in @why.
+	 * reason and remedy in @why; text in it beside 0 says what limits this mirror here.
 	 */
 	int (*probe)(struct mcl_reason *why);
+
+	/*
+	 * How many of @wanted bytes of device memory there are here. Any thread. NULL: as many as one likes, since system
+	 * memory stands for it.
+	 */
+	uint64_t (*vram_size)(uint64_t wanted);
 
 	/* Make one; nothing runs yet. Undone by destroy(). */
 	int (*create)(const struct mcl_mirror_params *params, struct mcl_mirror **out, struct mcl_reason *why);
@@ -165,13 +173,19 @@ struct mcl_mirror_ops {
 	 */
 	void (*replay)(struct mcl_mirror *m, uint64_t start, uint64_t size);
 
-	/* A kernel is about to start (control->refresh): drop what the host may have changed unnoticed since the last one. */
+	/*
+	 * A kernel is about to start (control->refresh): drop what the host may have changed unnoticed since the last one.
+	 * NULL if the mirror never sets that flag.
+	 */
 	void (*refresh)(struct mcl_mirror *m);
 
-	/* A kernel has ended (control->flush): what it stored to copies of host memory goes to the host. */
+	/* A kernel has ended (control->flush): what it stored to copies of host memory goes to the host. NULL likewise. */
 	void (*flush)(struct mcl_mirror *m);
 
-	/* Before fork(): bring everything home, pages mapped in place too, and touch nothing until the next map or migrate. */
+	/*
+	 * Before fork(): bring everything home, pages mapped in place too, and touch nothing until the next map or migrate.
+	 * NULL where fork() needs no help.
+	 */
 	void (*home)(struct mcl_mirror *m);
 
 	/* In the child of a fork, on its only thread: let go of descriptors; nothing else of the mirror exists there. */
@@ -182,6 +196,12 @@ struct mcl_mirror_ops {
 
 	/* Where the page at @address is. */
 	enum mcl_residency (*residency)(struct mcl_mirror *m, uint64_t address);
+
+	/*
+	 * Add to @out what the mirror counts itself because it serves it without the pager, and set what it knows better
+	 * (VRAM in use). Any thread, no lock, between start() and engine_gone(). NULL if there is nothing.
+	 */
+	void (*counters)(struct mcl_mirror *m, struct mcl_counters *out);
 };
 
 struct mcl_mirror_base {
@@ -190,6 +210,7 @@ struct mcl_mirror_base {
 
 extern const struct mcl_mirror_ops mcl_mirror_shared;
 extern const struct mcl_mirror_ops mcl_mirror_uffd;
+extern const struct mcl_mirror_ops mcl_mirror_hmm;
 
 /*
  * The mirror that MIRRORCL_MIRROR asks for; `auto` is hmm when its device is there, else shared. Returns NULL with the

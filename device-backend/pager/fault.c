@@ -68,16 +68,33 @@ static void moved(struct mcl_pager *p, uint64_t start, uint64_t end)
 }
 
 /* Map the unit of @page in place. Pages, or -errno as map(). */
-static long promote(struct mcl_pager *p, uint64_t page, const struct mcl_extent *e)
+static long promote(struct mcl_pager *p, uint64_t page, enum mcl_access access, const struct mcl_extent *e)
 {
 	uint64_t start = max64(page & ~(UNIT_SIZE - 1), e->start), began = p->now_ns();
 	uint64_t end = min64((page & ~(UNIT_SIZE - 1)) + UNIT_SIZE, e->end);
-	long n = p->ops->map(p->m, start, end - start, page, MCL_ACCESS_READ);
+	long n = p->ops->map(p->m, start, end - start, page, access);
 
 	mcl_pager_account(p, start, end, true);
 	if (n > 0)
 		mcl_pager_count(p, MCL_CAUSE_PROMOTION, (uint64_t)n, began);
 	return n;
+}
+
+/*
+ * The page came home so often soon after it had moved that it is better mapped in place. Where touches of the host wait for
+ * the pager that is decided then (bounced()), else now.
+ */
+static bool bounces(struct mcl_pager *p, uint64_t page, const struct mcl_extent *e)
+{
+	const struct mcl_pager_block *b = mcl_pager_block(p, page, false);
+
+	return b && p->touches_served && p->policy.promote_after && e->promotable &&
+	       b->bounces[page / PAGE_SIZE % BLOCK_PAGES] >= p->policy.promote_after;
+}
+
+static bool served(enum mcl_residency r, bool write)
+{
+	return r == MCL_RES_BOTH ? !write : r != MCL_RES_NONE;
 }
 
 /*
@@ -99,7 +116,7 @@ static long answer(struct mcl_pager *p, const struct mcl_fault *f, uint64_t page
 		mcl_pager_account(p, start, end, true);
 		moved(p, start, end);
 		/* The page itself would not move. */
-		if (n >= 0 && p->ops->residency(p->m, page) == MCL_RES_NONE)
+		if (n >= 0 && !served(p->ops->residency(p->m, page), f->access == MCL_ACCESS_WRITE))
 			n = p->ops->map(p->m, page, PAGE_SIZE, page, f->access);
 	} else {
 		n = p->ops->map(p->m, start, end - start, page, f->access);
@@ -146,10 +163,17 @@ bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
 		return true;
 	}
 	p->ops->extent(p->m, page, &e);
-	if (e.kind == MCL_EXTENT_NONE || (write ? !e.writable : !e.readable))
+	if (e.kind == MCL_EXTENT_NONE || (write ? !e.writable : !e.readable)) {
 		n = -EFAULT;
-	else
+	} else if (e.kind == MCL_EXTENT_PAGEABLE && bounces(p, page, &e)) {
+		n = promote(p, page, f->access, &e);
+		if (n > 0) {
+			p->ops->replay(p->m, page & ~(UNIT_SIZE - 1), UNIT_SIZE);
+			return true;
+		}
+	} else {
 		n = answer(p, f, page, &e, &start, &end);
+	}
 	if (n > 0)
 		mcl_pager_count(p, write ? MCL_CAUSE_DEVICE_WRITE : MCL_CAUSE_DEVICE_READ, (uint64_t)n, began);
 	switch (n) {
@@ -164,6 +188,9 @@ bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
 		break;
 	}
 	if (n < 0 && !confirmed(p, page)) {
+		/* Readers that wait for the same page are not to fail with the writer: they will not ask again. */
+		if (write && e.kind != MCL_EXTENT_NONE && e.readable)
+			p->ops->map(p->m, page, PAGE_SIZE, page, MCL_ACCESS_READ);
 		p->ops->replay(p->m, page, PAGE_SIZE);
 		return true;
 	}
@@ -203,7 +230,7 @@ static int bounced(struct mcl_pager *p, struct mcl_pager_block *b, uint64_t page
 	}
 	p->ops->extent(p->m, page, &e);
 	if (p->policy.promote_after && *count >= p->policy.promote_after && e.promotable) {
-		n = promote(p, page, &e);
+		n = promote(p, page, MCL_ACCESS_READ, &e);
 		if (n > 0) {
 			p->ops->replay(p->m, page & ~(UNIT_SIZE - 1), UNIT_SIZE);
 			return 1;
@@ -287,6 +314,28 @@ void mcl_pager_move(struct mcl_pager *p, uint64_t start, uint64_t size, bool to_
 	}
 }
 
+/*
+ * The host touched pages that were in VRAM, and has them back already. Only what is to be learnt from that is left to do; the
+ * mirror has counted it.
+ */
+static void host_touched(struct mcl_pager *p, const struct mcl_mirror_event *e)
+{
+	p->touches_served = true;
+	for (uint64_t at = e->start; at < e->start + e->size; at += PAGE_SIZE) {
+		struct mcl_pager_block *b = mcl_pager_block(p, at, false);
+		uint64_t moved_ns = b ? b->moved_ns[unit_of(at)] : 0;
+		uint8_t *count = b ? &b->bounces[at / PAGE_SIZE % BLOCK_PAGES] : NULL;
+
+		if (!b)
+			at |= MCL_BLOCK_SIZE - PAGE_SIZE;
+		else if (e->time > moved_ns + BOUNCE_NS)
+			*count = 0;
+		else
+			*count += *count < UINT8_MAX;
+	}
+	mcl_pager_account(p, e->start, e->start + e->size, false);
+}
+
 /* ---- events ---- */
 
 static void defer(struct mcl_pager *p, const struct mcl_mirror_event *e, uint64_t not_before, uint32_t tries)
@@ -324,7 +373,7 @@ static bool handle(struct mcl_pager *p, const struct mcl_mirror_event *e, uint32
 		if (e->waits)
 			done = mcl_pager_host_fault(p, e->start, not_before);
 		else
-			mcl_pager_account(p, e->start, e->start + e->size, false);
+			host_touched(p, e);
 		break;
 	case MCL_MEV_UNMAP:
 		mcl_pager_forget(p, e->start, e->start + e->size);

@@ -2,7 +2,7 @@
 /*
  * fork(). The child has none of the mirror: so before the copy is made, every page is brought home, and until it is made
  * nothing moves. The engine meanwhile waits at its next fault. Whoever forks without the C library's fork() gets a child in
- * which the watched memory is missing, on purpose (mirror_uffd_register.c).
+ * which the watched memory is missing, on purpose (mirror_uffd_register.c). Mirrors without ops->home are not concerned.
  */
 #include "pager/pager_private.h"
 
@@ -44,6 +44,8 @@ void mcl_pager_watch_forks(struct mcl_pager *p)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	int i = 0;
 
+	if (!p->ops->home)
+		return;
 	pthread_once(&once, watch);
 	pthread_mutex_lock(&lock);
 	while (i < PAGERS_MAX && pagers[i])

@@ -182,6 +182,8 @@ void mcl_pager_counters(const struct mcl_pager *pager, struct mcl_counters *out)
 	out->vram_used = atomic_load_explicit(&p->vram_pages, memory_order_relaxed) * PAGE_SIZE;
 	out->vram_peak = atomic_load_explicit(&p->vram_peak_pages, memory_order_relaxed) * PAGE_SIZE;
 	out->system_pages = atomic_load_explicit(&p->shared_pages, memory_order_relaxed);
+	if (p->ops->counters)
+		p->ops->counters(p->m, out);
 }
 
 void mcl_pager_migrate(struct mcl_pager *p, const void *ptr, size_t size, bool to_host)

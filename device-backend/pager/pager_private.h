@@ -70,6 +70,7 @@ struct mcl_pager {
 	int wake_fd;
 	_Atomic bool stop;
 	unsigned int frozen; /* forks in progress */
+	bool touches_served; /* the mirror brings pages home by itself when the host touches them */
 
 	struct mcl_block_table table;
 	struct mcl_pager_block *blocks, *newest, *oldest;

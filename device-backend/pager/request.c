@@ -60,10 +60,12 @@ void mcl_pager_serve_requests(struct mcl_pager *p)
 				mcl_pager_move(p, r->start, r->size, r->kind == REQUEST_TO_HOST);
 			break;
 		case REQUEST_REFRESH:
-			p->ops->refresh(p->m);
+			if (p->ops->refresh)
+				p->ops->refresh(p->m);
 			break;
 		case REQUEST_FLUSH:
-			p->ops->flush(p->m);
+			if (p->ops->flush)
+				p->ops->flush(p->m);
 			break;
 		case REQUEST_FREEZE:
 			p->frozen++;

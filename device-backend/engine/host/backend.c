@@ -177,9 +177,8 @@ static int create(struct mcl_backend **out, struct mcl_reason *why)
 	err = mcl_layout_create(b, why);
 	if (err)
 		goto err_free;
-	if (ops->faults)
-		b->params.vram_size =
-			mcl_query_vram_size((uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE));
+	b->params.vram_size =
+		mcl_query_vram_size(ops, (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE));
 	err = ops->create(&b->params, &b->mirror, why);
 	if (err)
 		goto err_layout;

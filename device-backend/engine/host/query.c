@@ -66,9 +66,13 @@ uint32_t mcl_query_compute_units(void)
 	return units < MCL_MAX_CUS ? units : MCL_MAX_CUS;
 }
 
-uint64_t mcl_query_vram_size(uint64_t system)
+uint64_t mcl_query_vram_size(const struct mcl_mirror_ops *ops, uint64_t system)
 {
-	return mcl_config()->vram ? mcl_config()->vram : system / 4;
+	const uint64_t wanted = mcl_config()->vram ? mcl_config()->vram : system / 4;
+
+	if (!ops || !ops->faults)
+		return 0;
+	return ops->vram_size ? ops->vram_size(wanted) : wanted;
 }
 
 void mcl_backend_query(struct mcl_backend_caps *caps)
@@ -87,7 +91,7 @@ void mcl_backend_query(struct mcl_backend_caps *caps)
 	}
 	caps->compute_units = mcl_query_compute_units();
 	caps->global_mem_size = (uint64_t)sysconf(_SC_PHYS_PAGES) * page;
-	caps->vram_size = ops && ops->faults ? mcl_query_vram_size(caps->global_mem_size) : 0;
+	caps->vram_size = mcl_query_vram_size(ops, caps->global_mem_size);
 	caps->local_mem_size = MCL_LOCAL_MEM_SIZE;
 	caps->max_alloc_size = caps->global_mem_size / 2;
 	caps->max_param_size = MCL_MAX_PARAM_SIZE;
