@@ -197,6 +197,11 @@ void *conf_malloc(size_t size)
 	return p;
 }
 
+bool conf_slow_machine(void)
+{
+	return getenv("CONFORMANCE_SLOW_MACHINE") != NULL;
+}
+
 double conf_now(void)
 {
 	struct timespec now;

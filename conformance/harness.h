@@ -76,6 +76,12 @@ void *conf_map(size_t size, int prot, int flags); /* mmap of anonymous memory; a
 void conf_unmap(void *p, size_t size);
 void *conf_malloc(size_t size);
 
+/*
+ * CONFORMANCE_SLOW_MACHINE is set: a compiler takes a minute, a switch of processes a millisecond. Whatever is only repeated
+ * to make something more likely may be repeated less; every test still has to test what it says.
+ */
+bool conf_slow_machine(void);
+
 /* Monotonic seconds. */
 double conf_now(void);
 void conf_sleep_ms(unsigned int ms);

@@ -110,6 +110,11 @@ inside_demo() {
 	build_dev
 	inside_use_mirrorcl
 	[[ -f $repo/tools/demo.sh ]] || die "tools/demo.sh is missing"
+	if [[ $* =~ ^(--hmm|--mirror[= ]hmm)$ && ! -e /dev/hmm_mirror ]]; then
+		say "no /dev/hmm_mirror here: showing the kernel module in a virtual machine"
+		inside_vm --kernels --cpus 2 -- env MIRRORCL_BUILD="$build" sh "$repo/tools/demo.sh" --hmm
+		return
+	fi
 	MIRRORCL_BUILD=$build exec sh "$repo/tools/demo.sh" "$@"
 }
 

@@ -15,6 +15,8 @@ vm_accel=
 vm_append=
 vm_shell=
 vm_show_log=
+vm_fetch_only=
+vm_kernels=
 vm_module=()
 vm_command=()
 
@@ -23,6 +25,8 @@ vm_options_help() {
   --kernel NAME    backports: Debian's newest kernel (the default; everything
                    works); stable: that of Debian 13 itself (no migration)
   --shell          an interactive shell in the machine; leave it with 'exit'
+  --fetch          only fetch what the machine is made of
+  --kernels        compile the kernels of tests and samples first, outside
   --no-module      do not build and load the module
   --param P=VALUE  a parameter of the module; may be repeated
   --timeout S      seconds until a machine without a verdict is ended (600)
@@ -44,6 +48,8 @@ vm_parse() {
 			break
 			;;
 		--shell) vm_shell=yes ;;
+		--fetch) vm_fetch_only=yes ;;
+		--kernels) vm_kernels=yes ;;
 		--no-module) vm_no_module=yes ;;
 		--log) vm_show_log=yes ;;
 		--kernel | --timeout | --memory | --cpus | --accel | --append | --param)
@@ -68,7 +74,7 @@ vm_parse() {
 	[[ $vm_kernel == backports || $vm_kernel == stable ]] || return 1
 	[[ -z $vm_accel || $vm_accel == kvm || $vm_accel == tcg || $vm_accel == icount ]] || return 1
 	[[ $vm_limit =~ ^[1-9][0-9]*$ && $vm_cpus =~ ^[1-9][0-9]*$ && $vm_memory =~ ^[1-9][0-9]*[MG]$ ]] || return 1
-	[[ $vm_shell || ${#vm_command[@]} -gt 0 ]]
+	[[ $vm_shell || $vm_fetch_only || ${#vm_command[@]} -gt 0 ]]
 }
 vm_no_module=
 
@@ -95,6 +101,16 @@ vm_build_module() {
 	export HMM_MIRROR_SELFTESTS=$output/selftests/hmm_mirror_test HMM_MIRROR_MODULE=$output/hmm_mirror.ko
 }
 
+# A compiler takes a minute in the machine. So programs are compiled for a processor
+# that both sides have, outside, into the cache that the machine sees as well.
+vm_use_kernels() {
+	export MIRRORCL_TARGET_CPU=${MIRRORCL_TARGET_CPU-x86-64-v3} MIRRORCL_SPECIALIZE=${MIRRORCL_SPECIALIZE-0}
+	[[ $vm_kernels ]] || return 0
+	[[ -x $build/conformance/fill_cache ]] || die "build first: './dev build'"
+	MIRRORCL_MIRROR=shared "$build/conformance/fill_cache" "$repo"/{samples,conformance,conformance/adversity}/*.cl >&2 ||
+		die "the kernels of tests and samples do not compile"
+}
+
 inside_vm() {
 	vm_parse "$@"
 	# shellcheck source=tools/dev.d/root.sh
@@ -109,6 +125,8 @@ inside_vm() {
 	inside_environment
 	inside_use_mirrorcl
 	vm_fetch "$from"
+	[[ ! $vm_fetch_only ]] || exit 0
+	vm_use_kernels
 	kernel=$vm_cache/kernel-$from
 	if [[ ! $vm_no_module ]]; then
 		vm_build_module "$kernel"
