@@ -282,36 +282,56 @@ static void hm_mirror_count_served(struct hm_account *account, bool write, u64 p
 	hm_count(account, HMM_MIRROR_COUNT_NS_SERVED_WRITE, ns);
 }
 
+/* Whether the device page table grants the access by now. */
+static bool hm_mirror_granted(struct hm_context *ctx, unsigned long index, bool write)
+{
+	u64 entry;
+
+	mutex_lock(&ctx->lock);
+	entry = hm_table_lookup(&ctx->table, index);
+	mutex_unlock(&ctx->lock);
+	return entry & (write ? HM_PTE_WRITE : HM_PTE_VALID);
+}
+
 /*
- * Serve a device fault without the pager: the page itself must come, and what
- * else of its block is there already is taken along.
+ * Serve a device fault without the pager. What of its block is there already is
+ * taken along, first: when the core has to fault a page in, it goes on with all that
+ * follow it in the range. So the page is asked for alone.
  */
 int hm_mirror_fault(struct hm_context *ctx, unsigned long index, bool write)
 {
-	struct hm_wish wish = {
-		.first = round_down(index, HM_BLOCK_PAGES),
-		.last = round_down(index, HM_BLOCK_PAGES) + HM_BLOCK_PAGES - 1,
+	unsigned long stored = 0, more = 0, base = round_down(index, HM_BLOCK_PAGES);
+	const struct hm_wish around = {
+		.first = base,
+		.last = base + HM_BLOCK_PAGES - 1,
+		.must_first = 1,
+		.stored = &stored,
+	};
+	const struct hm_wish page = {
+		.first = index,
+		.last = index,
 		.must_first = index,
 		.must_last = index,
 		.write = write,
+		.stored = &more,
 	};
-	unsigned long *pfns, stored = 0;
 	u64 began = ktime_get_ns(), done = 0;
+	unsigned long *pfns;
 	int ret;
-
-	wish.stored = &stored;
 
 	if (!mmget_not_zero(ctx->mm))
 		return -ENXIO;
 	pfns = kmalloc_array(HM_BLOCK_PAGES, sizeof(*pfns), GFP_KERNEL_ACCOUNT);
 	if (pfns)
-		ret = hm_wish_fulfil(ctx, &wish, pfns, &done);
+		ret = hm_wish_fulfil(ctx, &around, pfns, &done);
 	else
 		ret = -ENOMEM;
+	if (!ret && !hm_mirror_granted(ctx, index, write))
+		ret = hm_wish_fulfil(ctx, &page, pfns, &done);
 	kfree(pfns);
 	mmput(ctx->mm);
 	if (!ret)
-		hm_mirror_count_served(ctx->account, write, stored, ktime_get_ns() - began);
+		hm_mirror_count_served(ctx->account, write, stored + more, ktime_get_ns() - began);
 	return ret;
 }
 
