@@ -334,8 +334,8 @@ int conf_spawn_wait(const char *name, const char *const *env, char *output, size
 	return status;
 }
 
-/* Calls @visit for each living (not zombie) child process of this one. */
-static void for_each_child(void (*visit)(pid_t pid, const char *comm, void *arg), void *arg)
+/* Calls @visit for each living (not zombie) child process of @of. */
+static void for_each_child(pid_t of, void (*visit)(pid_t pid, const char *comm, void *arg), void *arg)
 {
 	DIR *proc = opendir("/proc");
 	struct dirent *entry;
@@ -354,7 +354,7 @@ static void for_each_child(void (*visit)(pid_t pid, const char *comm, void *arg)
 		if (!stat)
 			continue;
 		if (fgets(line, sizeof(line), stat) && (open = strchr(line, '(')) && (close = strrchr(line, ')')) &&
-		    sscanf(close + 1, " %c %d", &state, &parent) == 2 && parent == getpid() && state != 'Z' &&
+		    sscanf(close + 1, " %c %d", &state, &parent) == 2 && parent == of && state != 'Z' &&
 		    state != 'X') {
 			*close = '\0';
 			visit(pid, open + 1, arg);
@@ -372,9 +372,16 @@ static void note_engine(pid_t pid, const char *comm, void *arg)
 
 pid_t conf_engine_pid(void)
 {
-	pid_t pid = 0;
+	pid_t pid = 0, next = getpid();
 
-	for_each_child(note_engine, &pid);
+	/* Where a supervisor stands between us and the engine, its death is the engine's only a moment later. */
+	while (next) {
+		pid_t parent = next;
+
+		next = 0;
+		for_each_child(parent, note_engine, &next);
+		pid = next ? next : pid;
+	}
 	return pid;
 }
 
@@ -408,7 +415,7 @@ unsigned int conf_left_behind(double seconds)
 			break;
 		conf_sleep_ms(2);
 	}
-	for_each_child(kill_survivor, &survivors);
+	for_each_child(getpid(), kill_survivor, &survivors);
 	while (waitpid(-1, NULL, __WALL) > 0)
 		;
 	return survivors;

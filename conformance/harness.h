@@ -105,7 +105,7 @@ pid_t conf_spawn(const char *name, const char *const *env, int *out_fd);
 /* Run a child to its end. Returns its wait status; @output receives what it wrote to both outputs, cut at @size. */
 int conf_spawn_wait(const char *name, const char *const *env, char *output, size_t size);
 
-/* The pid of this process's engine: its child process called mirrorcl-engine. 0: there is none. */
+/* The pid of this process's engine: its child called mirrorcl-engine, or that one's. 0: there is none. */
 pid_t conf_engine_pid(void);
 
 /*
