@@ -354,8 +354,7 @@ static void for_each_child(pid_t of, void (*visit)(pid_t pid, const char *comm, 
 		if (!stat)
 			continue;
 		if (fgets(line, sizeof(line), stat) && (open = strchr(line, '(')) && (close = strrchr(line, ')')) &&
-		    sscanf(close + 1, " %c %d", &state, &parent) == 2 && parent == of && state != 'Z' &&
-		    state != 'X') {
+		    sscanf(close + 1, " %c %d", &state, &parent) == 2 && parent == of && state != 'Z' && state != 'X') {
 			*close = '\0';
 			visit(pid, open + 1, arg);
 		}

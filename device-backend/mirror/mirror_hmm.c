@@ -28,6 +28,8 @@
 #define PRIVATE_SIZE (256ull << 20)
 #define FAULTS_MAX 1024u /* outstanding; there are fewer units than that */
 #define BATCH 64u
+#define BUSY_TRIES 100
+#define BUSY_PAUSE_US 10000
 
 static int fd_of(struct mcl_mirror *m)
 {
@@ -127,13 +129,18 @@ static int register_host(struct mcl_hmm *h, const struct hmm_mirror_info *info, 
 		.vram_quota = h->params.vram_size,
 		.flags = HMM_MIRROR_REGISTER_EVENTS,
 	};
-	int err;
+	int err, tries = 0;
 
-	if (!ioctl(fd_of((struct mcl_mirror *)h), HMM_MIRROR_IOC_REGISTER, &r))
+	/* A child that is just being spawned may hold a descriptor of the engine before, until it execs. */
+	do {
+		err = ioctl(fd_of((struct mcl_mirror *)h), HMM_MIRROR_IOC_REGISTER, &r) ? -errno : 0;
+	} while (err == -EBUSY && tries++ < BUSY_TRIES && !usleep(BUSY_PAUSE_US));
+	if (!err)
 		return 0;
-	err = -errno;
 	if (err == -EBUSY)
-		return mcl_reason(why, err, "this process is registered with %s already, by another library",
+		return mcl_reason(why, err,
+				  "this process is registered with %s already, by another library or through a child "
+				  "that has its descriptor",
 				  HMM_MIRROR_DEVICE);
 	return mcl_reason(why, err, "registering with %s: %s", HMM_MIRROR_DEVICE, strerror(-err));
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* The CPU touches what is in VRAM: home with it; what keeps coming back is mapped in place, or held for a while. */
 #include <errno.h>
+#include <string.h>
 
 #include "pager/tests/fake_mirror.h"
 
@@ -223,6 +224,43 @@ static void promotion_cut(void **state)
 	assert_cause(MCL_CAUSE_PROMOTION, 1, 3);
 }
 
+/* The unit goes to the device, and is home again @age_us later before the pager hears of it. */
+static void served_bounce(uint64_t unit, uint64_t age_us)
+{
+	fake_device(unit + PAGE_SIZE, MCL_ACCESS_WRITE);
+	fake_now_ns += age_us * 1000;
+	memset(&fake.residency[(unit - FAKE_BASE) / PAGE_SIZE], MCL_RES_NONE, UNIT / PAGE_SIZE);
+	fake_report(MCL_MEV_CPU_FAULT, unit, UNIT, MCL_ACCESS_READ, false);
+	fake.events[fake.event_count - 1].time = fake_now_ns;
+	/* Reading of it late does not make it another bounce. */
+	fake_now_ns += 1000000000;
+	mcl_pager_events(pager);
+}
+
+/* A mirror that serves touches itself: nothing is moved or counted for them, and the device's next fault maps in place. */
+static void served_touches(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 3; i++) {
+		served_bounce(at(0), 20);
+		assert_int_equal(fake.ops[FAKE_MIGRATE], i + 1);
+		assert_int_equal(fake.ops[FAKE_MAP], 0);
+		assert_int_equal(atomic_load(&pager->vram_pages), 0);
+	}
+	assert_int_equal(fake.ops[FAKE_EVICT], 0);
+	fake_device(at(PAGE_SIZE), MCL_ACCESS_WRITE);
+	assert_int_equal(fake.ops[FAKE_MIGRATE], 3);
+	assert_last(FAKE_MAP, at(0), UNIT);
+	assert_last(FAKE_REPLAY, at(0), UNIT);
+	assert_cause(MCL_CAUSE_CPU_FAULT, 0, 0);
+	assert_cause(MCL_CAUSE_DEVICE_WRITE, 3, 48);
+	assert_cause(MCL_CAUSE_PROMOTION, 1, 16);
+	/* Slow ones do not add up, and forget. */
+	for (unsigned int i = 0; i < 20; i++)
+		served_bounce(at(BLOCK), i % 3 ? 20 : 20000);
+	assert_int_equal(fake.ops[FAKE_MAP], 1);
+}
+
 #define test(f) cmocka_unit_test_setup_teardown(f, fake_setup, fake_teardown)
 
 int main(void)
@@ -240,6 +278,7 @@ int main(void)
 		test(promotion_deferred),
 		test(eviction_deferred),
 		test(promotion_cut),
+		test(served_touches),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
