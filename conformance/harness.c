@@ -246,7 +246,7 @@ char *conf_capture_end(int fd)
 	close(capture[fd].saved);
 	assert_int_equal(fseek(file, 0, SEEK_END), 0);
 	size = ftell(file);
-	rewind(file);
+	assert_int_equal(fseek(file, 0, SEEK_SET), 0);
 	text = conf_malloc((size_t)size + 1);
 	assert_int_equal(fread(text, 1, (size_t)size, file), size);
 	text[size] = '\0';

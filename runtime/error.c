@@ -81,7 +81,7 @@ const char *mcl_cl_error_name(cl_int code)
 	}
 }
 
-cl_int mcl_cl_error(const char *function, cl_int code, const char *fmt, ...)
+cl_int(mcl_cl_error)(const char *function, cl_int code, const char *fmt, ...)
 {
 	struct mcl_reason text;
 	va_list ap;

@@ -34,6 +34,7 @@ void mcl_mappings_destroy(cl_mem mem)
 	pthread_mutex_lock(&root->lock);
 	LL_FOREACH_SAFE(root->mappings, mapping, next) {
 		if (mapping->mem == mem) {
+			/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the analyzer loses track in utlist */
 			LL_DELETE(root->mappings, mapping);
 			free(mapping);
 		}

@@ -94,6 +94,9 @@ bool mcl_object_memory(uintptr_t address); /* for mcl_object_valid(): may the he
  * Use: return MCL_ERR(CL_INVALID_VALUE, "size is %zu", size);
  */
 cl_int mcl_cl_error(const char *function, cl_int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+#ifdef __clang_analyzer__ /* which looks into one file at a time: it has to see that @code comes back */
+#define mcl_cl_error(function, code, ...) (mcl_cl_error(function, code, __VA_ARGS__), (code))
+#endif
 #define MCL_ERR(code, ...) mcl_cl_error(__func__, code, __VA_ARGS__)
 const char *mcl_cl_error_name(cl_int code); /* "CL_INVALID_VALUE"; "unknown error" for codes that are none */
 
@@ -114,6 +117,6 @@ cl_int mcl_info(const char *function, const void *value, size_t size, size_t par
 /* The same with @function and the three parameters as every clGet*Info calls them. */
 #define MCL_INFO(ptr, size) mcl_info(__func__, ptr, size, param_value_size, param_value, param_value_size_ret)
 #define MCL_INFO_STRING(text) MCL_INFO(text, strlen(text) + 1)
-#define MCL_INFO_VALUE(type, value) MCL_INFO(&(type){ value }, sizeof(type))
+#define MCL_INFO_VALUE(type, value) MCL_INFO((type[]){ value }, sizeof(type))
 
 #endif

@@ -59,7 +59,7 @@ cl_int clGetProgramInfo(cl_program program, cl_program_info param_name, size_t p
 	pthread_mutex_lock(&program->lock);
 	if (program->binary)
 		co = mcl_code_object_get(program->binary);
-	executable = program->build != NULL;
+	executable = co && program->build;
 	pthread_mutex_unlock(&program->lock);
 
 	switch (param_name) {

@@ -111,11 +111,14 @@ static error_t add_header(struct command *c, const char *text, struct argp_state
 	}
 	name = strndup(text, (size_t)(equals - text));
 	grown = realloc(c->headers, (c->header_count + 1) * sizeof(*grown));
+	if (grown)
+		c->headers = grown;
 	if (!grown || !name) {
+		free(name);
+		free(source);
 		argp_failure(state, MCL_VERDICT_ENVIRONMENT, ENOMEM, "%s", text);
 		return ENOMEM;
 	}
-	c->headers = grown;
 	c->headers[c->header_count++] = (struct pocl_header){ .name = name, .source = source };
 	return 0;
 }
@@ -470,7 +473,7 @@ int main(int argc, char **argv)
 		unsigned char byte = (unsigned char)verdict;
 
 		if (write(c.status_fd, &byte, 1) != 1)
-			return MCL_VERDICT_CRASHED;
+			verdict = MCL_VERDICT_CRASHED;
 	}
 	free_command(&c);
 	return verdict;

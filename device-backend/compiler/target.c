@@ -165,7 +165,9 @@ bool mcl_target_runs_here(const char *target)
 		uint32_t word;
 		int used;
 
-		if ((i && *p++ != '.') || sscanf(p, "%8x%n", &word, &used) != 1 || used != 8)
+		if (i && *p++ != '.')
+			return false;
+		if (sscanf(p, "%8x%n", &word, &used) != 1 || used != 8)
 			return false;
 		if (word & ~here[i])
 			return false;

@@ -12,6 +12,9 @@
 #include <asm/unistd.h>
 #include <linux/futex.h>
 
+#ifdef __clang_analyzer__ /* which takes assembly for code that writes no memory */
+long mcl_sys6(long n, long a, long b, long c, long d, long e, long f);
+#else
 static inline long mcl_sys6(long n, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d;
@@ -25,6 +28,7 @@ static inline long mcl_sys6(long n, long a, long b, long c, long d, long e, long
 			 : "rcx", "r11", "memory");
 	return ret;
 }
+#endif
 
 #define mcl_sys0(n) mcl_sys6(n, 0, 0, 0, 0, 0, 0)
 #define mcl_sys1(n, a) mcl_sys6(n, (long)(a), 0, 0, 0, 0, 0)

@@ -85,7 +85,7 @@ static long ask_engine(struct mcl_uffd *u, const struct mcl_boot_request *reques
 	} control;
 	struct iovec iov = { .iov_base = (void *)request, .iov_len = sizeof(*request) };
 	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
-	int64_t result;
+	int64_t result = -ESRCH;
 	long n;
 
 	if (fd >= 0) {

@@ -17,6 +17,9 @@
 #include <sys/syscall.h>
 #include <time.h>
 
+#ifdef __clang_analyzer__ /* which takes assembly for code that writes no memory */
+long mcl_raw(long n, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
+#else
 static inline long mcl_raw(long n, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
 {
 	register uint64_t r10 __asm__("r10") = d;
@@ -30,6 +33,7 @@ static inline long mcl_raw(long n, uint64_t a, uint64_t b, uint64_t c, uint64_t 
 			 : "rcx", "r11", "memory");
 	return ret;
 }
+#endif
 
 static inline long mcl_raw_ioctl(int fd, unsigned long request, void *arg)
 {

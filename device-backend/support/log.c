@@ -61,7 +61,7 @@ void mcl_log_write(enum mcl_log_level level, const char *fmt, ...)
 	errno = saved;
 }
 
-int mcl_reason(struct mcl_reason *why, int err, const char *fmt, ...)
+int(mcl_reason)(struct mcl_reason *why, int err, const char *fmt, ...)
 {
 	if (why) {
 		va_list ap;

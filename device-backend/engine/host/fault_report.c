@@ -177,5 +177,6 @@ void mcl_fault_report(struct mcl_backend *b, const struct mcl_cu_fault *fault)
 	if (n > (ssize_t)sizeof(line) - 1)
 		n = sizeof(line) - 1;
 	/* One write, so that it does not mix with the output of others. */
-	n = write(STDERR_FILENO, line, (size_t)n);
+	if (write(STDERR_FILENO, line, (size_t)n) < 0)
+		return; /* nobody to tell */
 }

@@ -30,6 +30,7 @@ int mcl_image_open(struct mcl_engine_file *out, struct mcl_reason *why)
 	unsigned int n;
 
 	out->bytes = mcl_engine_elf;
+	/* cppcheck-suppress subtractPointers ; the assembler puts one right behind the other */
 	out->size = (size_t)(mcl_engine_elf_end - mcl_engine_elf);
 	out->memory = 0;
 	if (out->size < sizeof(*e) || memcmp(e->e_ident, ELFMAG, SELFMAG) || e->e_type != ET_DYN ||

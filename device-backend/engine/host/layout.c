@@ -139,6 +139,7 @@ int mcl_layout_create(struct mcl_backend *b, struct mcl_reason *why)
 	if (err)
 		return err;
 	b->control = (struct mcl_engine_control *)(uintptr_t)(b->window.base + layout.control_offset);
+	/* cppcheck-suppress arrayIndexOutOfBounds ; a loop that ran to its end left an error */
 	err = fill_control(b, variants[v].guard_size);
 	if (err) {
 		mcl_reason(why, err, "cannot set up the device's window: %s", strerror(-err));

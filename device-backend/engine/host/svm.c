@@ -73,6 +73,7 @@ void mcl_svm_destroy(struct mcl_backend *b)
 		free(s);
 	}
 	HASH_ITER(hh, pool->offset_blocks, o, tmp) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the analyzer loses track in uthash */
 		HASH_DEL(pool->offset_blocks, o);
 		free(o);
 	}
