@@ -3,17 +3,14 @@
  * Ten thousand of everything: live allocations of each kind, all reachable from one kernel, and ten thousand lifetimes of each
  * object, after which the process holds no more memory, threads, descriptors or mappings than before.
  */
-#include <dirent.h>
-#include <limits.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include "allocations.cl.h"
 #include "harness.h"
+#include "usage.h"
 
 enum { MANY = 10000 };
 
@@ -130,80 +127,6 @@ static void buffers(void **state)
 
 /* ---- lifetimes ---- */
 
-struct usage {
-	size_t heap; /* bytes in use */
-	int descriptors, threads, mappings;
-};
-
-static int count_entries(const char *path)
-{
-	DIR *dir = opendir(path);
-	int n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	closedir(dir);
-	return n;
-}
-
-static int count_lines(const char *path)
-{
-	FILE *file = fopen(path, "re");
-	int c, n = 0;
-
-	assert_non_null(file);
-	while ((c = getc(file)) != EOF)
-		n += c == '\n';
-	fclose(file);
-	return n;
-}
-
-static struct usage usage(void)
-{
-	return (struct usage){
-		.heap = mallinfo2().uordblks + mallinfo2().hblkhd,
-		.descriptors = count_entries("/proc/self/fd"),
-		.threads = count_entries("/proc/self/task"),
-		.mappings = count_lines("/proc/self/maps"),
-	};
-}
-
-/* By how much @after is above @before, the worst of all counts; heap bytes are weighed by the number of lifetimes. */
-static long growth(struct usage before, struct usage after, int times)
-{
-	long bytes = (long)(after.heap - before.heap), worst = bytes / times;
-
-	if (after.descriptors - before.descriptors > worst)
-		worst = after.descriptors - before.descriptors;
-	if (after.threads - before.threads > worst)
-		worst = after.threads - before.threads;
-	if ((after.mappings - before.mappings) * 16 / times > worst)
-		worst = (after.mappings - before.mappings) * 16 / times;
-	return worst;
-}
-
-/*
- * Run @body often. What leaks, leaks in every quarter of the runs; a cache that fills or a background thread that wakes up
- * does so in one.
- */
-static void lifetimes(const char *name, void (*body)(void), int times)
-{
-	long least = LONG_MAX;
-
-	for (int quarter = 0; quarter < 4; quarter++) {
-		struct usage before = usage();
-		long grown;
-
-		for (int i = 0; i < times / 4; i++)
-			body();
-		grown = growth(before, usage(), times / 4);
-		least = grown < least ? grown : least;
-	}
-	if (least > 0)
-		fail_msg("%s: %d lifetimes left something behind (%ld)", name, times, least);
-}
-
 static void event_life(void)
 {
 	cl_int err;
@@ -296,12 +219,12 @@ static void device_life(void)
 static void object_lifetimes(void **state)
 {
 	(void)state;
-	lifetimes("event", event_life, MANY);
-	lifetimes("buffer", buffer_life, MANY);
-	lifetimes("kernel", kernel_life, MANY);
-	lifetimes("queue", queue_life, MANY);
-	lifetimes("context", context_life, MANY);
-	lifetimes("program", program_life, MANY / 20);
+	conf_lifetimes("event", event_life, MANY);
+	conf_lifetimes("buffer", buffer_life, MANY);
+	conf_lifetimes("kernel", kernel_life, MANY);
+	conf_lifetimes("queue", queue_life, MANY);
+	conf_lifetimes("context", context_life, MANY);
+	conf_lifetimes("program", program_life, MANY / 20);
 }
 
 static void device_lifetimes(void **state)
@@ -309,7 +232,7 @@ static void device_lifetimes(void **state)
 	(void)state;
 	conf_close();
 	conf_open_device();
-	lifetimes("device", device_life, MANY / 50);
+	conf_lifetimes("device", device_life, MANY / 50);
 	assert_int_equal(conf_engine_pid(), 0);
 }
 
