@@ -18,6 +18,7 @@
  * memory of the host with nothing there. So no access on either side ever sees an old version.
  */
 #include <fcntl.h>
+#include <gnu/libc-version.h>
 #include <link.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +46,7 @@ _Noreturn void mcl_uffd_fatal(const char *what, uint64_t address, int err)
 
 struct own_objects {
 	struct mcl_uffd *u;
-	uint64_t addresses[3];
+	uint64_t addresses[4];
 };
 
 static int add_object(struct dl_phdr_info *info, size_t size, void *arg)
@@ -210,7 +211,10 @@ static int create(const struct mcl_mirror_params *params, struct mcl_mirror **ou
 	u->memfd = u->host_fd = u->staging_fd = u->engine_fd = u->socket = -1;
 	u->maps_fd = u->pagemap_fd = u->loadavg_fd = u->epoll_fd = u->again_fd = -1;
 	u->keep_out[u->keep_out_count++] = (struct mcl_span){ memory.start, memory.end, false };
-	own = (struct own_objects){ u, { (uint64_t)mcl_uffd_probe, (uint64_t)memcpy, (uint64_t)&_r_debug } };
+	/* This library, the C library and the dynamic linker; and a sanitizer, which puts its own memcpy before libc's. */
+	own = (struct own_objects){
+		u, { (uint64_t)mcl_uffd_probe, (uint64_t)gnu_get_libc_version, (uint64_t)&_r_debug, (uint64_t)memcpy }
+	};
 	dl_iterate_phdr(add_object, &own);
 
 	err = open_descriptors(u, why);

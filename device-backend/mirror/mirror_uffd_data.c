@@ -14,8 +14,11 @@
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
 
-/* No calls into libraries between copy and replacement: this must not depend on what is being replaced. */
-static void replace(const struct mcl_vma *vma)
+/*
+ * No calls into libraries between copy and replacement: this must not depend on what is being replaced. And the address
+ * sanitizer's zones between variables are copied like the rest.
+ */
+__attribute__((no_sanitize_address, no_sanitize_thread)) static void replace(const struct mcl_vma *vma)
 {
 	uint64_t size = vma->end - vma->start;
 	int prot = PROT_READ | PROT_WRITE | (vma->executable ? PROT_EXEC : 0);
