@@ -13,6 +13,8 @@ vm_cpus=1
 vm_limit=600
 vm_accel=
 vm_append=
+vm_debugging=
+vm_kmemleak=
 vm_shell=
 vm_show_log=
 vm_fetch_only=
@@ -24,6 +26,10 @@ vm_options_help() {
 	cat <<'EOF'
   --kernel NAME    backports: Debian's newest kernel (the default; everything
                    works); stable: that of Debian 13 itself (no migration)
+  --debug          a kernel that checks itself (lockdep, KASAN, DEBUG_VM, fault
+                   injection), built once from the source of the newest kernel:
+                   a quarter of an hour on two processors, 3 GB of disk
+  --kmemleak       the same, and look for leaked memory in the end (slow)
   --shell          an interactive shell in the machine; leave it with 'exit'
   --fetch          only fetch what the machine is made of
   --kernels        compile the kernels of tests and samples first, outside
@@ -50,6 +56,8 @@ vm_parse() {
 		--shell) vm_shell=yes ;;
 		--fetch) vm_fetch_only=yes ;;
 		--kernels) vm_kernels=yes ;;
+		--debug) vm_debugging=yes ;;
+		--kmemleak) vm_debugging=yes vm_kmemleak=yes ;;
 		--no-module) vm_no_module=yes ;;
 		--log) vm_show_log=yes ;;
 		--kernel | --timeout | --memory | --cpus | --accel | --append | --param)
@@ -71,7 +79,7 @@ vm_parse() {
 		shift
 	done
 	vm_command=("$@")
-	[[ $vm_kernel == backports || $vm_kernel == stable ]] || return 1
+	[[ $vm_kernel == backports || ($vm_kernel == stable && ! $vm_debugging) ]] || return 1
 	[[ -z $vm_accel || $vm_accel == kvm || $vm_accel == tcg || $vm_accel == icount ]] || return 1
 	[[ $vm_limit =~ ^[1-9][0-9]*$ && $vm_cpus =~ ^[1-9][0-9]*$ && $vm_memory =~ ^[1-9][0-9]*[MG]$ ]] || return 1
 	[[ $vm_shell || $vm_fetch_only || ${#vm_command[@]} -gt 0 ]]
@@ -99,6 +107,7 @@ vm_build_module() {
 	) || exit
 	vm_module=("$output/hmm_mirror.ko" "${vm_module[@]}")
 	export HMM_MIRROR_SELFTESTS=$output/selftests/hmm_mirror_test HMM_MIRROR_MODULE=$output/hmm_mirror.ko
+	export HMM_MIRROR_BENCH=$output/selftests/hmm_mirror_bench
 }
 
 # A compiler takes a minute in the machine. So programs are compiled for a processor
@@ -128,6 +137,12 @@ inside_vm() {
 	[[ ! $vm_fetch_only ]] || exit 0
 	vm_use_kernels
 	kernel=$vm_cache/kernel-$from
+	if [[ $vm_debugging ]]; then
+		# shellcheck source=tools/vm/debug.sh
+		source "$repo/tools/vm/debug.sh"
+		vm_debug_kernel "$kernel"
+		kernel=$vm_debug
+	fi
 	if [[ ! $vm_no_module ]]; then
 		vm_build_module "$kernel"
 	else

@@ -206,6 +206,7 @@ vm_make_initramfs() {
 	cp "$vm_tools/usr/bin/busybox" "$tree/bin/"
 	cp "$vm_parts/init.sh" "$tree/init"
 	chmod 755 "$tree/init"
+	: >"$tree/modules/order"
 	for module in 9pnet_virtio 9p overlay; do
 		(vm_tool modprobe -d "$target" -S "$abi" -D "$module")
 	done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' >"$tree/files"
