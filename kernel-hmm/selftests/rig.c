@@ -56,6 +56,10 @@ static uint64_t engine_perform(const struct engine_request *request)
 		host_spray((void *)request->address, request->size, request->value,
 			   syscall(SYS_gettid));
 		return 0;
+	case ENGINE_TOUCH:
+		for (i = 0; i < n; i += request->value / 8)
+			(void)word[i];
+		return 0;
 	case ENGINE_TID:
 		return syscall(SYS_gettid);
 	case ENGINE_REGISTER: {

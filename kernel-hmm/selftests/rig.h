@@ -31,6 +31,7 @@ enum engine_op {
 	ENGINE_CHECK,	/* returns how many words are not value + i */
 	ENGINE_ADD,	/* value times: atomically add 1 to the word */
 	ENGINE_SPRAY,	/* value times: add 1 to a random word of the range */
+	ENGINE_TOUCH,	/* reads one word in each value bytes */
 	ENGINE_TID,	/* the thread's id */
 	ENGINE_REGISTER,/* try to become a host; returns errno */
 	ENGINE_EXIT,

@@ -119,6 +119,10 @@ inside_demo() {
 }
 
 inside_bench() {
+	if [[ ${1:-} == --module ]]; then
+		vm_floor=yes inside_vm --accel icount "${@:2}" -- "$repo/kernel-hmm/selftests/bench/run.sh"
+		return
+	fi
 	inside_environment
 	build_dev
 	inside_use_mirrorcl

@@ -15,6 +15,7 @@ vm_accel=
 vm_append=
 vm_debugging=
 vm_kmemleak=
+vm_floor= # yes: build the benchmark's module as well
 vm_shell=
 vm_show_log=
 vm_fetch_only=
@@ -104,10 +105,16 @@ vm_build_module() {
 		fi
 		make -C "$repo/kernel-hmm/selftests" --no-print-directory -s BUILD="$output/selftests" >&2 ||
 			die "the kernel module's selftests do not build"
+		if [[ $vm_floor ]]; then
+			mkdir -p "$output/floor"
+			ln -sf "$repo"/kernel-hmm/selftests/bench/floor/* "$output/floor"
+			make -C "$kernel/usr/src/linux-headers-$abi" --no-print-directory M="$output/floor" modules >"$output/floor.log" 2>&1 ||
+				die "the benchmark's own module does not build: $output/floor.log"
+		fi
 	) || exit
 	vm_module=("$output/hmm_mirror.ko" "${vm_module[@]}")
 	export HMM_MIRROR_SELFTESTS=$output/selftests/hmm_mirror_test HMM_MIRROR_MODULE=$output/hmm_mirror.ko
-	export HMM_MIRROR_BENCH=$output/selftests/hmm_mirror_bench
+	export HMM_MIRROR_BENCH=$output/selftests/hmm_mirror_bench HMM_FLOOR_MODULE=${vm_floor:+$output/floor/hmm_floor.ko}
 }
 
 # A compiler takes a minute in the machine. So programs are compiled for a processor
