@@ -38,7 +38,8 @@ static void entry_path(const struct mcl_cache *cache, const struct mcl_cache_key
 bool mcl_cache_open(struct mcl_cache *cache)
 {
 	const struct mcl_config *config = mcl_config();
-	const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+	/* A setuid program has no cache: it must not run what its caller put there, nor write where its caller may not. */
+	const char *xdg = secure_getenv("XDG_CACHE_HOME"), *home = secure_getenv("HOME");
 	struct stat st;
 	int n;
 

@@ -63,7 +63,7 @@ static bool beside_library(char *path, size_t size)
 
 static bool in_path(char *path, size_t size)
 {
-	const char *list = getenv("PATH");
+	const char *list = secure_getenv("PATH"); /* a setuid program runs nothing of its caller's */
 
 	while (list && *list) {
 		size_t length = strcspn(list, ":");

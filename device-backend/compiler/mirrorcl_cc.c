@@ -460,6 +460,14 @@ int main(int argc, char **argv)
 		return MCL_VERDICT_ENVIRONMENT;
 	}
 	argp_parse(&argp, argc, argv, 0, NULL, &c);
+	/*
+	 * Started by a setuid program (whose caller's environment does not come this far): POCL asks what the real user may
+	 * do, who may not even look into the work folder.
+	 */
+	if (setresgid(getegid(), getegid(), getegid()) || setresuid(geteuid(), geteuid(), geteuid())) {
+		fprintf(stderr, "mirrorcl-cc: cannot become the user that it works for: %s\n", strerror(errno));
+		return MCL_VERDICT_ENVIRONMENT;
+	}
 	if (c.status_fd >= 0)
 		follow_reader(c.status_fd);
 	if (fclose(c.options_out) || fclose(c.variants_out)) {
