@@ -86,9 +86,9 @@ static void unmapped(void **state)
 {
 	/*
 	 * Far from where the system places mappings by itself: another thread's new mapping (the stack of a process being
-	 * spawned, say) must not take the hole before the kernel gets there.
+	 * spawned, say) must not take the hole before the kernel gets there. Nor may a sanitizer have its shadow there.
 	 */
-	char *p = mmap((void *)0x100000000000, 4 * PAGE, PROT_READ | PROT_WRITE,
+	char *p = mmap((void *)0x70000000, 4 * PAGE, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
 	(void)state;

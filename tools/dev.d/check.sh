@@ -16,6 +16,7 @@ check_stages=(
 	'clang|a build with clang in which warnings are errors'
 	'asan|build and tests with the address and undefined-behaviour sanitizers'
 	'tsan|build and tests with the thread sanitizer'
+	'valgrind|unit tests under memcheck, those without a device process'
 )
 
 check_list_stages() {
@@ -108,24 +109,51 @@ check_clang() {
 	CC=clang build_tree clang -DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMIRRORCL_WERROR=ON
 }
 
+# Not run in sanitizer builds, as regular expressions with the reason:
+#
+# A sanitizer keeps memory of its own for each thread (fake stacks, tables of
+# thread-local storage, shadow), which to the uffd mirror is memory of the
+# application like any other. It takes pages of it, and the pager's own thread,
+# which the sanitizer makes use it too, then waits for itself. What can be tested
+# without an application of that kind is: mirror.uffd_* and the pager's tests.
+not_sanitized='\.uffd$'
+# The thread sanitizer has its tables where the fixture's engine is linked.
+not_tsan='^mirror\.'
+
 check_asan() {
 	build_tree asan -DCMAKE_BUILD_TYPE=Debug -DMIRRORCL_SANITIZE=address,undefined || return
-	UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS:-} check_tests asan
+	# Fake stacks are such memory; without them the uffd mirror's own tests pass.
+	ASAN_OPTIONS=detect_stack_use_after_return=0:${ASAN_OPTIONS:-} \
+		LSAN_OPTIONS=suppressions=$repo/tools/dev.d/lsan.supp:print_suppressions=0:${LSAN_OPTIONS:-} \
+		UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:${UBSAN_OPTIONS:-} \
+		check_tests asan -E "$not_sanitized"
 }
 
 check_tsan() {
 	build_tree tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMIRRORCL_SANITIZE=thread || return
-	# The thread sanitizer wants its shadow at fixed places.
-	local fixed=(setarch -R)
-	"${fixed[@]}" true 2>/dev/null || fixed=()
-	check_tests tsan "${fixed[@]}"
+	check_tests tsan -E "$not_sanitized|$not_tsan"
 }
 
-# Run the tests of build/$1; what follows is put before ctest.
+# Run the tests of build/$1; what follows is for ctest. The thread sanitizer wants
+# its shadow at fixed places, the address sanitizer's runs are then alike.
 check_tests() {
-	local dir=$repo/build/$1
+	local dir=$repo/build/$1 fixed=(setarch -R)
 	shift
-	(cd "$dir" && "$@" ctest --output-on-failure --no-tests=error -LE '^slow$')
+	"${fixed[@]}" true 2>/dev/null || fixed=()
+	(cd "$dir" && "${fixed[@]}" ctest --output-on-failure --no-tests=error --timeout 900 -LE '^slow$' "$@")
+}
+
+# Tests that start the device are left out: on the shared mirror it is a process
+# made with clone(CLONE_VM) and neither CLONE_THREAD nor CLONE_SIGHAND, which
+# valgrind does not support and ends the program for; on uffd its own memory would
+# be the device's to take. So are those that run copies of themselves and compilers.
+check_valgrind() {
+	local options="-q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --fair-sched=yes"
+	build_tree dev -DCMAKE_BUILD_TYPE=RelWithDebInfo || return
+	(cd "$build" && ctest -T memcheck --overwrite MemoryCheckCommand="$(type -P valgrind)" \
+		--overwrite "MemoryCheckCommandOptions=$options --suppressions=$repo/tools/dev.d/valgrind.supp" \
+		--output-on-failure --no-tests=error --timeout 900 -LE '^slow$' \
+		-R '^(unit\.runtime\.|support_|pager|bench_rows|tools_(report|units)|compiler_(cache|code_object|options|poclbin)$)')
 }
 
 # Run the stages named, or all. Not stopped by a failure.
