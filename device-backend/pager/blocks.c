@@ -3,6 +3,8 @@
 #include "mirror/uffd_sys.h"
 #include "pager/pager_private.h"
 
+#define EVICT_HOLD_MOST_NS 5000000ull
+
 struct mcl_pager_block *mcl_pager_block(struct mcl_pager *p, uint64_t address, bool make)
 {
 	void **slot = mcl_block_slot(&p->table, &p->memory, address, make);
@@ -50,6 +52,8 @@ static void account_block(struct mcl_pager *p, struct mcl_pager_block *b, bool t
 	atomic_fetch_add_explicit(&p->shared_pages, shared - b->shared, memory_order_relaxed);
 	b->vram = (uint16_t)vram;
 	b->shared = (uint16_t)shared;
+	if (touched)
+		b->touched_ns = p->now_ns();
 	if (!vram)
 		unlist(p, b);
 	else if (touched || !b->listed)
@@ -104,18 +108,38 @@ void mcl_pager_forget(struct mcl_pager *p, uint64_t start, uint64_t end)
 	}
 }
 
-void mcl_pager_make_room(struct mcl_pager *p, uint64_t bytes)
+/*
+ * When units of the device evict each other's pages before these have been used, nobody gets on. So a block stays for a
+ * while, and longer if that turns out not to be enough: on a busy machine a unit may have to wait for a processor.
+ */
+static void adapt_hold(struct mcl_pager *p, uint64_t age)
+{
+	if (age < 2 * p->evict_hold_ns)
+		p->evict_hold_ns = 2 * p->evict_hold_ns < EVICT_HOLD_MOST_NS ? 2 * p->evict_hold_ns :
+									       EVICT_HOLD_MOST_NS;
+	else if (age > 64 * p->evict_hold_ns)
+		p->evict_hold_ns = EVICT_HOLD_NS;
+}
+
+bool mcl_pager_make_room(struct mcl_pager *p, uint64_t bytes, uint64_t *not_before)
 {
 	while (p->oldest &&
 	       atomic_load_explicit(&p->vram_pages, memory_order_relaxed) * PAGE_SIZE + bytes > p->vram_limit) {
 		struct mcl_pager_block *b = p->oldest;
-		uint64_t began = p->now_ns();
-		long n = p->ops->evict(p->m, b->base, MCL_BLOCK_SIZE);
+		uint64_t began = p->now_ns(), age = began - b->touched_ns;
+		long n;
 
+		if (not_before && age < p->evict_hold_ns) {
+			*not_before = b->touched_ns + p->evict_hold_ns;
+			return false;
+		}
+		n = p->ops->evict(p->m, b->base, MCL_BLOCK_SIZE);
 		mcl_pager_account(p, b->base, b->base + MCL_BLOCK_SIZE, false);
 		p->ops->replay(p->m, b->base, MCL_BLOCK_SIZE);
 		if (n <= 0)
-			return; /* the address space is changing; a little too much for a moment is no harm */
+			return true; /* the address space is changing; a little too much for a moment is no harm */
 		mcl_pager_count(p, MCL_CAUSE_EVICTION, (uint64_t)n, began);
+		adapt_hold(p, age);
 	}
+	return true;
 }

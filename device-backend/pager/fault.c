@@ -44,7 +44,7 @@ static void choose(struct mcl_pager *p, struct mcl_streams *streams, uint64_t pa
 	/* Small device memory is not thrown over by one fault. */
 	while (most > UNIT_SIZE && most > p->vram_limit / 4)
 		most /= 2;
-	*size = p->policy.chunk ? p->policy.chunk : mcl_stream_chunk(streams, page, UNIT_SIZE, most);
+	*size = p->policy.chunk ? min64(p->policy.chunk, most) : mcl_stream_chunk(streams, page, UNIT_SIZE, most);
 	*start = max64(page & ~(*size - 1), e->start);
 	*end = min64((page & ~(*size - 1)) + *size, e->end);
 }
@@ -99,10 +99,10 @@ static bool served(enum mcl_residency r, bool write)
 
 /*
  * Answer a device fault on something that the host has and the device may have. Pages or -errno; who waits in [*from, *to)
- * can try again.
+ * can try again. -EAGAIN: not before *@not_before.
  */
 static long answer(struct mcl_pager *p, const struct mcl_fault *f, uint64_t page, const struct mcl_extent *e,
-		   uint64_t *from, uint64_t *to)
+		   uint64_t *from, uint64_t *to, uint64_t *not_before)
 {
 	uint64_t start, end, size;
 	long n;
@@ -111,7 +111,8 @@ static long answer(struct mcl_pager *p, const struct mcl_fault *f, uint64_t page
 	*from = start;
 	*to = end;
 	if (e->kind == MCL_EXTENT_PAGEABLE) {
-		mcl_pager_make_room(p, end - start);
+		if (!mcl_pager_make_room(p, end - start, not_before))
+			return -EAGAIN;
 		n = p->ops->migrate(p->m, start, end - start, page);
 		mcl_pager_account(p, start, end, true);
 		moved(p, start, end);
@@ -148,7 +149,7 @@ static bool confirmed(struct mcl_pager *p, uint64_t page)
 	return false;
 }
 
-bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
+bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f, uint64_t *not_before)
 {
 	const uint64_t page = f->address & ~(PAGE_SIZE - 1), began = p->now_ns();
 	const bool write = f->access == MCL_ACCESS_WRITE;
@@ -157,6 +158,7 @@ bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
 	struct mcl_extent e;
 	long n;
 
+	*not_before = 0;
 	/* Served by what was done for another unit's fault. */
 	if (there == MCL_RES_VRAM || (there == MCL_RES_BOTH && !write)) {
 		p->ops->replay(p->m, page, PAGE_SIZE);
@@ -172,7 +174,7 @@ bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
 			return true;
 		}
 	} else {
-		n = answer(p, f, page, &e, &start, &end);
+		n = answer(p, f, page, &e, &start, &end, not_before);
 	}
 	if (n > 0)
 		mcl_pager_count(p, write ? MCL_CAUSE_DEVICE_WRITE : MCL_CAUSE_DEVICE_READ, (uint64_t)n, began);
@@ -182,7 +184,7 @@ bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f)
 	case -ESRCH: /* the engine is dead */
 		return true;
 	case -ENOMEM:
-		mcl_pager_make_room(p, p->vram_limit);
+		mcl_pager_make_room(p, p->vram_limit, NULL);
 		return false;
 	default:
 		break;
@@ -297,7 +299,7 @@ void mcl_pager_move(struct mcl_pager *p, uint64_t start, uint64_t size, bool to_
 				/* Not more than fits: what was asked for last would throw out what was asked for first. */
 				if (end - start > p->vram_limit && stop - start > p->vram_limit)
 					return;
-				mcl_pager_make_room(p, stop - at);
+				mcl_pager_make_room(p, stop - at, NULL);
 				n = p->ops->migrate(p->m, at, stop - at, at);
 				moved(p, at, stop);
 			}
@@ -367,7 +369,7 @@ static bool handle(struct mcl_pager *p, const struct mcl_mirror_event *e, uint32
 				      (unsigned long)e->fault.address);
 			p->ops->fail(p->m, &e->fault);
 		} else
-			done = mcl_pager_device_fault(p, &e->fault);
+			done = mcl_pager_device_fault(p, &e->fault, not_before);
 		break;
 	case MCL_MEV_CPU_FAULT:
 		if (e->waits)
@@ -403,9 +405,10 @@ int mcl_pager_events(struct mcl_pager *p)
 		uint32_t tries = p->deferred[i].tries;
 
 		if (not_before <= now && !(p->frozen && event.type == MCL_MEV_DEVICE_FAULT)) {
-			if (handle(p, &event, tries++, &not_before))
+			if (handle(p, &event, tries, &not_before))
 				continue;
-			/* Nobody else shall wait for what does not settle. */
+			/* Being held back is not failing. And nobody else shall wait for what does not settle. */
+			tries += !not_before;
 			if (!not_before && tries > 16)
 				not_before = p->now_ns() + (tries > 100 ? SLOW_RETRY_NS : RETRY_NS);
 		}

@@ -82,6 +82,9 @@ int mcl_pager_new(struct mcl_mirror *m, const struct mcl_mirror_params *params, 
 	p->ops = ((struct mcl_mirror_base *)m)->ops;
 	p->policy = *policy;
 	p->vram_limit = params->vram_size ? params->vram_size : default_vram();
+	if (p->vram_limit < VRAM_LEAST)
+		p->vram_limit = VRAM_LEAST;
+	p->evict_hold_ns = EVICT_HOLD_NS;
 	p->now_ns = now_ns;
 	p->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (p->wake_fd < 0) {

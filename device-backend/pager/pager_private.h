@@ -15,6 +15,9 @@
 #define BLOCK_PAGES (MCL_BLOCK_SIZE / PAGE_SIZE)
 #define UNIT_SIZE 65536ull /* moved for a first fault, or mapped in place */
 #define BLOCK_UNITS (MCL_BLOCK_SIZE / UNIT_SIZE)
+/* What a single instruction of each compute unit may touch has to fit. */
+#define VRAM_LEAST (1ull << 20)
+#define EVICT_HOLD_NS 20000ull
 
 /* What the pager remembers of a 2 MiB block of addresses (blocks.c). */
 struct mcl_pager_block {
@@ -22,6 +25,7 @@ struct mcl_pager_block {
 	struct mcl_pager_block *next; /* all blocks */
 	struct mcl_pager_block *newer, *older; /* by last device fault; only blocks with pages in VRAM */
 	bool listed;
+	uint64_t touched_ns; /* when a device fault in it was served last */
 	uint16_t vram, shared; /* pages, as the mirror counted last */
 	uint8_t bounces[BLOCK_PAGES]; /* how often the CPU touched the page soon after it had moved to VRAM */
 	uint64_t moved_ns[BLOCK_UNITS]; /* when pages of the unit moved there last */
@@ -66,6 +70,7 @@ struct mcl_pager {
 	struct mcl_pager_policy policy;
 	uint64_t vram_limit; /* bytes */
 	uint64_t (*now_ns)(void); /* the monotonic clock; tests have their own */
+	uint64_t evict_hold_ns; /* how long a block stays in VRAM at least, after a device fault in it */
 	pthread_t thread;
 	int wake_fd;
 	_Atomic bool stop;
@@ -116,17 +121,19 @@ void mcl_pager_account(struct mcl_pager *p, uint64_t start, uint64_t end, bool t
 void mcl_pager_account_all(struct mcl_pager *p);
 /* What was in [start, end) is gone: what comes there next has a history of its own. */
 void mcl_pager_forget(struct mcl_pager *p, uint64_t start, uint64_t end);
-/* Evict the blocks that were not faulted for longest until @bytes more fit. */
-void mcl_pager_make_room(struct mcl_pager *p, uint64_t bytes);
+/*
+ * Evict the blocks that were not faulted for longest until @bytes more fit. False: the next one was faulted only just now; not
+ * before *@not_before. A null pointer there: whatever their age.
+ */
+bool mcl_pager_make_room(struct mcl_pager *p, uint64_t bytes, uint64_t *not_before);
 
 /* stream.c: how much to move for a fault at @page; aligned to itself, includes @page. */
 uint64_t mcl_stream_chunk(struct mcl_streams *s, uint64_t page, uint64_t first, uint64_t most);
 /* The chunk was [.., end). */
 void mcl_stream_done(struct mcl_streams *s, uint64_t page, uint64_t end, uint64_t size);
 
-/* fault.c. False: look at it again later. */
-bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f);
-/* @not_before: when, if false. */
+/* fault.c. False: look at it again later; not before *@not_before, which may be 0. */
+bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f, uint64_t *not_before);
 bool mcl_pager_host_fault(struct mcl_pager *p, uint64_t page, uint64_t *not_before);
 void mcl_pager_count(struct mcl_pager *p, enum mcl_counter_cause cause, uint64_t pages, uint64_t began_ns);
 /* Move [start, start+size) because the program asked. */

@@ -11,6 +11,13 @@ static uint64_t at(uint64_t block)
 	return FAKE_BASE + block * BLOCK;
 }
 
+/* A device fault, a while after the one before. */
+static void later(uint64_t address, enum mcl_access access)
+{
+	fake_now_ns += 1000000;
+	fake_device(address, access);
+}
+
 static int setup(void **state)
 {
 	fake_setup(state);
@@ -23,10 +30,10 @@ static void oldest_goes(void **state)
 {
 	(void)state;
 	for (uint64_t b = 0; b < 4; b++)
-		fake_device(at(b), MCL_ACCESS_WRITE);
+		later(at(b), MCL_ACCESS_WRITE);
 	assert_int_equal(fake.ops[FAKE_EVICT], 0);
 	assert_int_equal(atomic_load(&pager->vram_pages), 4 * BLOCK_OF_PAGES);
-	fake_device(at(4), MCL_ACCESS_WRITE);
+	later(at(4), MCL_ACCESS_WRITE);
 	assert_int_equal(fake.ops[FAKE_EVICT], 1);
 	assert_last(FAKE_EVICT, at(0), BLOCK);
 	assert_cause(MCL_CAUSE_EVICTION, 1, BLOCK_OF_PAGES);
@@ -46,20 +53,20 @@ static void order(void **state)
 	(void)state;
 	pager->policy.chunk = BLOCK / 2;
 	for (uint64_t b = 0; b < 4; b++)
-		fake_device(at(b), MCL_ACCESS_READ);
-	fake_device(at(0) + BLOCK / 2, MCL_ACCESS_READ); /* a fault */
-	fake_device(at(1), MCL_ACCESS_READ); /* a hit */
+		later(at(b), MCL_ACCESS_READ);
+	later(at(0) + BLOCK / 2, MCL_ACCESS_READ); /* a fault */
+	later(at(1), MCL_ACCESS_READ); /* a hit */
 	pager->policy.chunk = BLOCK;
-	fake_device(at(5), MCL_ACCESS_READ); /* 2.5 + 1 */
+	later(at(5), MCL_ACCESS_READ); /* 2.5 + 1 */
 	assert_int_equal(fake.ops[FAKE_EVICT], 0);
-	fake_device(at(6), MCL_ACCESS_READ);
+	later(at(6), MCL_ACCESS_READ);
 	assert_int_equal(fake.ops[FAKE_EVICT], 1);
 	assert_last(FAKE_EVICT, at(1), BLOCK);
-	fake_device(at(7), MCL_ACCESS_READ);
+	later(at(7), MCL_ACCESS_READ);
 	assert_last(FAKE_EVICT, at(3), BLOCK);
 	assert_int_equal(fake.ops[FAKE_EVICT], 3);
 	assert_cause(MCL_CAUSE_EVICTION, 3, 3 * BLOCK_OF_PAGES / 2);
-	fake_device(at(8), MCL_ACCESS_READ);
+	later(at(8), MCL_ACCESS_READ);
 	assert_last(FAKE_EVICT, at(0), BLOCK);
 }
 
@@ -68,7 +75,7 @@ static void round_and_round(void **state)
 {
 	(void)state;
 	for (uint64_t i = 0; i < 60; i++)
-		fake_device(at(i % 6), MCL_ACCESS_READ);
+		later(at(i % 6), MCL_ACCESS_READ);
 	assert_cause(MCL_CAUSE_DEVICE_READ, 60, 60 * BLOCK_OF_PAGES);
 	assert_cause(MCL_CAUSE_EVICTION, 56, 56 * BLOCK_OF_PAGES);
 	assert_int_equal(atomic_load(&pager->vram_pages), 4 * BLOCK_OF_PAGES);
@@ -80,9 +87,9 @@ static void room_by_others(void **state)
 {
 	(void)state;
 	for (uint64_t b = 0; b < 4; b++)
-		fake_device(at(b), MCL_ACCESS_WRITE);
+		later(at(b), MCL_ACCESS_WRITE);
 	fake_host(at(2));
-	fake_device(at(4), MCL_ACCESS_WRITE);
+	later(at(4), MCL_ACCESS_WRITE);
 	assert_cause(MCL_CAUSE_EVICTION, 0, 0);
 	/* munmap: the mirror has dropped them and says so. */
 	for (uint64_t i = 0; i < BLOCK_OF_PAGES; i++)
@@ -90,14 +97,14 @@ static void room_by_others(void **state)
 	fake_report(MCL_MEV_UNMAP, at(1), BLOCK, MCL_ACCESS_READ, false);
 	mcl_pager_events(pager);
 	assert_int_equal(atomic_load(&pager->vram_pages), 3 * BLOCK_OF_PAGES);
-	fake_device(at(5), MCL_ACCESS_WRITE);
+	later(at(5), MCL_ACCESS_WRITE);
 	assert_cause(MCL_CAUSE_EVICTION, 0, 0);
 	/* A mirror that brought something home on its own. */
 	for (uint64_t i = 0; i < BLOCK_OF_PAGES; i++)
 		fake.residency[i] = MCL_RES_NONE;
 	fake_report(MCL_MEV_CPU_FAULT, at(0), BLOCK, MCL_ACCESS_READ, false);
 	mcl_pager_events(pager);
-	fake_device(at(6), MCL_ACCESS_WRITE);
+	later(at(6), MCL_ACCESS_WRITE);
 	assert_cause(MCL_CAUSE_EVICTION, 0, 0);
 	assert_int_equal(atomic_load(&pager->vram_pages), 4 * BLOCK_OF_PAGES);
 }
@@ -107,7 +114,7 @@ static void big_unmap(void **state)
 {
 	(void)state;
 	for (uint64_t b = 0; b < 4; b++)
-		fake_device(at(b), MCL_ACCESS_WRITE);
+		later(at(b), MCL_ACCESS_WRITE);
 	for (uint64_t i = 0; i < 4 * BLOCK_OF_PAGES; i++)
 		fake.residency[i] = MCL_RES_NONE;
 	fake_report(MCL_MEV_UNMAP, FAKE_BASE & ~((1ull << 30) - 1), 4ull << 30, MCL_ACCESS_READ, false);
@@ -123,16 +130,16 @@ static void in_place_is_not_in_vram(void **state)
 	(void)state;
 	pager->policy.chunk = 0;
 	for (int i = 0; i < 4; i++) {
-		fake_device(at(0), MCL_ACCESS_WRITE);
+		later(at(0), MCL_ACCESS_WRITE);
 		fake_now_ns += 1000;
 		fake_host(at(0));
 	}
 	assert_cause(MCL_CAUSE_PROMOTION, 1, 16);
 	pager->policy.chunk = BLOCK;
 	for (uint64_t b = 1; b < 5; b++)
-		fake_device(at(b), MCL_ACCESS_WRITE);
+		later(at(b), MCL_ACCESS_WRITE);
 	assert_cause(MCL_CAUSE_EVICTION, 0, 0);
-	fake_device(at(5), MCL_ACCESS_WRITE);
+	later(at(5), MCL_ACCESS_WRITE);
 	assert_last(FAKE_EVICT, at(1), BLOCK);
 	assert_int_equal(fake_pages(at(0), BLOCK, MCL_RES_SYSTEM), 16);
 }
@@ -142,26 +149,74 @@ static void eviction_fails(void **state)
 {
 	(void)state;
 	for (uint64_t b = 0; b < 4; b++)
-		fake_device(at(b), MCL_ACCESS_WRITE);
+		later(at(b), MCL_ACCESS_WRITE);
 	fake_refuse(FAKE_EVICT, 1, -EAGAIN);
-	fake_device(at(4), MCL_ACCESS_WRITE);
+	later(at(4), MCL_ACCESS_WRITE);
 	assert_cause(MCL_CAUSE_EVICTION, 0, 0);
 	assert_cause(MCL_CAUSE_DEVICE_WRITE, 5, 5 * BLOCK_OF_PAGES);
-	fake_device(at(5), MCL_ACCESS_WRITE);
+	later(at(5), MCL_ACCESS_WRITE);
 	assert_cause(MCL_CAUSE_EVICTION, 2, 2 * BLOCK_OF_PAGES);
 	assert_int_equal(atomic_load(&pager->vram_pages), 4 * BLOCK_OF_PAGES);
 }
 
-/* Device memory smaller than a unit: one unit at a time. */
+/* Device memory is never smaller than what a few instructions touch: 1 MiB. One fault takes no more than a quarter of it. */
 static void tiny(void **state)
 {
 	(void)state;
-	fake_restart(0, 3, 50, PAGE_SIZE);
-	for (uint64_t i = 0; i < 10; i++) {
-		fake_device(at(i), MCL_ACCESS_WRITE);
-		assert_int_equal(atomic_load(&pager->vram_pages), 16);
+	for (unsigned int i = 0; i < 2; i++) {
+		fake_restart(i ? BLOCK : 0, 3, 50, PAGE_SIZE);
+		for (uint64_t b = 0; b < 32; b++) {
+			for (uint64_t unit = 0; unit < BLOCK; unit += UNIT)
+				later(at(b) + unit, MCL_ACCESS_WRITE);
+			assert_in_range(atomic_load(&pager->vram_pages), 1, 256);
+		}
+		for (unsigned int k = 0; k < fake.call_count; k++)
+			if (fake.calls[k].op == FAKE_MIGRATE)
+				assert_true(fake.calls[k].size <= 256 << 10);
+		assert_int_equal(atomic_load(&pager->vram_peak_pages), 256);
+		assert_int_equal(pager->deferred_count, 0);
 	}
-	assert_cause(MCL_CAUSE_EVICTION, 9, 9 * 16);
+}
+
+/* Many units fault in turn in more than fits: none is thrown out before it had its time, which grows. */
+static void held_in_turn(void **state)
+{
+	uint64_t began = fake_now_ns, hold = pager->evict_hold_ns;
+
+	(void)state;
+	for (uint64_t i = 0; i < 4; i++)
+		fake_device(at(i), MCL_ACCESS_WRITE);
+	fake_device(at(4), MCL_ACCESS_WRITE);
+	fake_device(at(5), MCL_ACCESS_WRITE);
+	assert_int_equal(fake.ops[FAKE_EVICT], 0);
+	assert_int_equal(pager->deferred_count, 2);
+	fake_now_ns = began + hold - 1;
+	mcl_pager_events(pager);
+	assert_int_equal(fake.ops[FAKE_EVICT], 0);
+	fake_now_ns = began + hold;
+	mcl_pager_events(pager);
+	/* The first one came; the second has to wait for the longer time that this has led to. */
+	assert_int_equal(fake.ops[FAKE_EVICT], 1);
+	assert_int_equal(pager->deferred_count, 1);
+	assert_int_equal(pager->evict_hold_ns, 2 * hold);
+	fake_now_ns = began + 2 * hold;
+	mcl_pager_events(pager);
+	assert_int_equal(fake.ops[FAKE_EVICT], 2);
+	assert_int_equal(pager->deferred_count, 0);
+	/* It never is very long, and short again when there is peace. */
+	for (uint64_t i = 6; i < 60; i++) {
+		fake_device(at(i), MCL_ACCESS_WRITE);
+		for (int k = 0; pager->deferred_count; k++) {
+			assert_true(k < 3);
+			fake_now_ns = pager->deferred[0].not_before;
+			mcl_pager_events(pager);
+		}
+	}
+	assert_int_equal(pager->evict_hold_ns, 5000000);
+	fake_now_ns += 1000000000;
+	fake_device(at(61), MCL_ACCESS_WRITE);
+	assert_int_equal(pager->evict_hold_ns, hold);
+	assert_int_equal(fake.ops[FAKE_FAIL], 0);
 }
 
 #define test(f) cmocka_unit_test_setup_teardown(f, setup, fake_teardown)
@@ -171,7 +226,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		test(oldest_goes),    test(order),     test(round_and_round),
 		test(room_by_others), test(big_unmap), test(in_place_is_not_in_vram),
-		test(eviction_fails), test(tiny),
+		test(eviction_fails), test(tiny),      test(held_in_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

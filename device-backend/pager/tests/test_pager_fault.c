@@ -129,13 +129,13 @@ static void small_memory(void **state)
 {
 	(void)state;
 	fake_restart(0, 3, 50, 1 << 20);
-	scan(0, BLOCK);
+	for (uint64_t a = at(0); a < at(BLOCK); a += UNIT) {
+		fake_now_ns += 1000000;
+		fake_device(a, MCL_ACCESS_READ);
+	}
 	for (unsigned int i = 0; i < fake.call_count; i++)
 		if (fake.calls[i].op == FAKE_MIGRATE)
 			assert_true(fake.calls[i].size <= 256 << 10);
-	fake_restart(0, 3, 50, 4096);
-	fake_device(at(0), MCL_ACCESS_READ);
-	assert_last(FAKE_MIGRATE, at(0), UNIT);
 }
 
 /* A page that does not move is mapped in place, alone; the rest of the chunk has moved all the same. */
