@@ -34,6 +34,7 @@
 #include "mirror/uffd_sys.h"
 
 #define PRIVATE_SIZE (1ull << 30)
+#define HOME_PASSES 100
 
 _Noreturn void mcl_uffd_fatal(const char *what, uint64_t address, int err)
 {
@@ -459,10 +460,8 @@ static enum mcl_residency residency(struct mcl_mirror *m, uint64_t address)
 	}
 }
 
-/* Everything home, copies gone, nothing watched. */
-static void home(struct mcl_mirror *m)
+static void bring_all(struct mcl_uffd *u)
 {
-	struct mcl_uffd *u = mcl_uffd_of(m);
 	struct mcl_mirror_event ignored[16];
 	struct mcl_uffd_block *next;
 
@@ -494,7 +493,22 @@ static void home(struct mcl_mirror *m)
 		}
 	} while (u->queue.count);
 	mcl_uffd_tasks_forget(u);
-	mcl_uffd_unwatch_all(u);
+}
+
+/* Everything home, copies gone, nothing watched. */
+static void home(struct mcl_mirror *m)
+{
+	struct mcl_uffd *u = mcl_uffd_of(m);
+	bool changed = true;
+
+	/* Another thread may move a mapping to where has been looked already. */
+	for (int i = 0; changed && i < HOME_PASSES; i++) {
+		bring_all(u);
+		mcl_uffd_unwatch_all(u);
+		changed = mcl_uffd_watched(u, u->probe, u->probe + PAGE_SIZE) == -EAGAIN;
+		mcl_uffd_drain(u);
+		changed |= mcl_uffd_changing(u);
+	}
 }
 
 static void refresh(struct mcl_mirror *m)

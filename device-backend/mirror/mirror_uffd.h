@@ -387,9 +387,11 @@ void mcl_uffd_drain(struct mcl_uffd *u);
 uint64_t mcl_uffd_translate(struct mcl_uffd *u, uint64_t address);
 /* Whether a change of the address space was read that is not handled yet: no page may be taken before it is. */
 bool mcl_uffd_changing(struct mcl_uffd *u);
+/* Whether the queue has a mremap() of something in [start, end). */
+bool mcl_uffd_moving(struct mcl_uffd *u, uint64_t start, uint64_t end);
 /* Whether the queue has an event that changes something in [start, end). */
 bool mcl_uffd_disturbed(struct mcl_uffd *u, uint64_t start, uint64_t end);
-/* Remove the unmap event of exactly [start, end) that a call of ours has caused. Returns whether there was one. */
+/* Remove the unmap events of just [start, end) that a call of ours has caused. Returns whether there were any. */
 bool mcl_uffd_own_unmap(struct mcl_uffd *u, uint64_t start, uint64_t end);
 bool mcl_uffd_own_remap(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
 unsigned int mcl_uffd_host_events(struct mcl_uffd *u, struct mcl_mirror_event *events, unsigned int max);

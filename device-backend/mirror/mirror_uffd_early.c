@@ -39,6 +39,11 @@ static void gone(struct mcl_uffd *u, uint64_t start, uint64_t size, bool mapped)
 	start = mcl_page_down(start);
 	if (end <= start || end > USER_END)
 		return;
+	/* What is still known as being there has moved away (MREMAP_DONTUNMAP): it is not this that goes. */
+	if (mcl_uffd_moving(u, start, end)) {
+		stop_stores(u, start, end);
+		return;
+	}
 	mcl_uffd_purge(u, start, end, mapped);
 	if (!mapped)
 		mcl_uffd_files_unmapped(u, start, end);

@@ -114,6 +114,18 @@ bool mcl_uffd_disturbed(struct mcl_uffd *u, uint64_t from, uint64_t to)
 	return false;
 }
 
+bool mcl_uffd_moving(struct mcl_uffd *u, uint64_t from, uint64_t to)
+{
+	for (unsigned int i = 0; i < u->queue.count; i++) {
+		const struct uffd_msg *m = &u->queue.msgs[i];
+
+		if (m->event == UFFD_EVENT_REMAP && m->arg.remap.from < to &&
+		    m->arg.remap.from + m->arg.remap.len > from)
+			return true;
+	}
+	return false;
+}
+
 bool mcl_uffd_changing(struct mcl_uffd *u)
 {
 	for (unsigned int i = 0; i < u->queue.count; i++)
@@ -128,8 +140,15 @@ static void forget_event(struct mcl_uffd *u, unsigned int i)
 	memmove(&u->queue.msgs[i], &u->queue.msgs[i + 1], (u->queue.count - i) * sizeof(struct uffd_msg));
 }
 
+static bool unmap_within(const struct uffd_msg *m, uint64_t start, uint64_t end)
+{
+	return m->event == UFFD_EVENT_UNMAP && m->arg.remove.start >= start && m->arg.remove.end <= end;
+}
+
 bool mcl_uffd_own_unmap(struct mcl_uffd *u, uint64_t start, uint64_t end)
 {
+	uint64_t parts = 0;
+
 	for (unsigned int i = u->queue.count; i-- > 0;) {
 		const struct uffd_msg *m = &u->queue.msgs[i];
 
@@ -137,8 +156,16 @@ bool mcl_uffd_own_unmap(struct mcl_uffd *u, uint64_t start, uint64_t end)
 			forget_event(u, i);
 			return true;
 		}
+		if (unmap_within(m, start, end))
+			parts += m->arg.remove.end - m->arg.remove.start;
 	}
-	return false;
+	/* There is one for each mapping, and mprotect() may have made several of what was one. */
+	if (parts != end - start)
+		return false;
+	for (unsigned int i = u->queue.count; i-- > 0;)
+		if (unmap_within(&u->queue.msgs[i], start, end))
+			forget_event(u, i);
+	return true;
 }
 
 bool mcl_uffd_own_remap(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)

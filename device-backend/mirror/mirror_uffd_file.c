@@ -25,8 +25,9 @@ static void set_refresh(struct mcl_uffd *u)
 
 	bool needed = u->snapshot_pages || u->poison_count;
 
+	/* Nobody reports that one has become writable, and the engine's own mapping would go on refusing stores. */
 	for (unsigned int i = 0; i < u->file_count; i++)
-		needed |= !u->files[i].watched;
+		needed |= !u->files[i].watched || !u->files[i].writable;
 	atomic_store(&control->refresh, needed);
 }
 

@@ -119,12 +119,21 @@ static bool replace(struct mcl_uffd *u, uint64_t to, uint64_t size)
 
 void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)
 {
-	if (!replace(u, to, size)) {
-		mcl_uffd_punch(u, from, from + size);
-		return;
+	const uint64_t end = to + size;
+
+	/* Each mapping by itself: they may differ in their rights. */
+	for (uint64_t part; to < end; to += part, from += part) {
+		struct mcl_vma vma;
+
+		mcl_uffd_vma(u, to, &vma);
+		part = mcl_min64(vma.end, end) - to;
+		if (vma.kind == VMA_NONE || !replace(u, to, part)) {
+			mcl_uffd_punch(u, from, from + part);
+			continue;
+		}
+		mcl_uffd_futex_requeue(u, from, to, part);
+		mcl_uffd_deliver(u, from, to, part);
 	}
-	mcl_uffd_futex_requeue(u, from, to, size);
-	mcl_uffd_deliver(u, from, to, size);
 }
 
 void mcl_uffd_demote_empty(struct mcl_uffd *u, uint64_t to, uint64_t size)

@@ -49,6 +49,7 @@ int mcl_uffd_watched(struct mcl_uffd *u, uint64_t start, uint64_t end)
 
 void mcl_uffd_unwatch_all(struct mcl_uffd *u)
 {
+	unsigned int retries = 0;
 	struct mcl_vma vma;
 
 	for (uint64_t at = u->low; at < u->high; at = vma.end) {
@@ -63,5 +64,7 @@ void mcl_uffd_unwatch_all(struct mcl_uffd *u)
 			continue;
 		if (!mcl_uffd_unregister(u->host_fd, vma.start, vma.end - vma.start))
 			mcl_raw_madvise(vma.start, vma.end - vma.start, MADV_DOFORK);
+		else if (retries++ < 100)
+			vma.end = at; /* it has just changed: look again */
 	}
 }

@@ -117,6 +117,27 @@ static void own_copies(void **state)
 	drop_all(p);
 }
 
+/* Memory mapped in place of which a part is read-only at that moment: two mappings, both come home, with their rights. */
+static void mixed_rights(void **state)
+{
+	char *p = fixture_make(&f, SIZE, PAGE_PROMOTED, SEED);
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(mprotect(p + 3 * PAGE_SIZE, 4 * PAGE_SIZE, PROT_READ), 0);
+	pid = fork();
+	if (!pid)
+		_exit(fixture_host_has(p, SIZE, SEED) ? 0 : 1);
+	assert_int_equal(status_of(pid), 0);
+	assert_true(fixture_host_has(p, SIZE, SEED));
+	assert_true(fixture_device_has(&f, p, SIZE, SEED));
+	assert_false(fixture_run(&f, TEST_FILL, p + 3 * PAGE_SIZE, 8, 0, 0, NULL));
+	assert_int_equal(mprotect(p, SIZE, PROT_READ | PROT_WRITE), 0);
+	assert_true(fixture_run(&f, TEST_FILL, p, SIZE, 0, 1, NULL));
+	assert_true(fixture_host_has(p, SIZE, 1));
+	munmap(p, SIZE);
+}
+
 /* The device goes on counting in every page while children are made and end: none of its stores is lost, none arrives there. */
 static void under_a_writer(void **state)
 {
@@ -290,6 +311,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(own_copies, start, stop),
+		cmocka_unit_test_setup_teardown(mixed_rights, start, stop),
 		cmocka_unit_test_setup_teardown(under_a_writer, start, stop),
 		cmocka_unit_test_setup_teardown(others, start, stop),
 		cmocka_unit_test_setup_teardown(vfork_stores, start, stop),

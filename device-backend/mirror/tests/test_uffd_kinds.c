@@ -365,6 +365,12 @@ static void shared_anonymous(void **state)
 	assert_true(fixture_device_has(&f, p, SIZE, 1));
 	assert_true(fixture_run(&f, TEST_FILL, p, SIZE, 0, 2, NULL));
 	assert_true(fixture_host_has(p, SIZE, 2));
+	/* Rights that come back. */
+	assert_int_equal(mprotect(p, SIZE, PROT_READ), 0);
+	assert_true(fixture_device_has(&f, p, SIZE, 2));
+	assert_int_equal(mprotect(p, SIZE, PROT_READ | PROT_WRITE), 0);
+	assert_true(fixture_run(&f, TEST_FILL, p, SIZE, 0, 3, NULL));
+	assert_true(fixture_host_has(p, SIZE, 3));
 	munmap(p, SIZE);
 	assert_false(fixture_run(&f, TEST_SUM, p, 8, 0, 0, NULL));
 }

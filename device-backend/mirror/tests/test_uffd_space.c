@@ -195,6 +195,25 @@ static void move_and_keep(void **state)
 	}
 }
 
+/* The same, and the old mapping goes at once: before the pager has come to what has moved. Many times, as it is a race. */
+static void move_and_unmap(void **state)
+{
+	static const enum mcl_page_state states[] = { PAGE_VRAM, PAGE_PROMOTED };
+
+	(void)state;
+	for (unsigned int i = 0; i < 60; i++) {
+		enum mcl_page_state s = states[i % 2];
+		char *p = fixture_make(&f, 4 * PAGE_SIZE, s, SEED);
+		char *to = mremap(p, 4 * PAGE_SIZE, 4 * PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+
+		check(s, to != MAP_FAILED);
+		assert_int_equal(munmap(p, 4 * PAGE_SIZE), 0);
+		both_have(s, to, 4, SEED);
+		device_faults(s, p);
+		munmap(to, 4 * PAGE_SIZE);
+	}
+}
+
 /* realloc's way: grown in place or moved, then cut. */
 static void grow_and_shrink(void **state)
 {
@@ -371,6 +390,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(move, start, stop),
 		cmocka_unit_test_setup_teardown(move_part, start, stop),
 		cmocka_unit_test_setup_teardown(move_and_keep, start, stop),
+		cmocka_unit_test_setup_teardown(move_and_unmap, start, stop),
 		cmocka_unit_test_setup_teardown(grow_and_shrink, start, stop),
 		cmocka_unit_test_setup_teardown(dontneed, start, stop),
 		cmocka_unit_test_setup_teardown(lazy_free, start, stop),
