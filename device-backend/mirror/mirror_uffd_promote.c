@@ -117,6 +117,28 @@ static bool replace(struct mcl_uffd *u, uint64_t to, uint64_t size)
 	return true;
 }
 
+/*
+ * Where the host has what it had at @to, page @from of the memfd, by now: another thread may move it at any moment. 0: nowhere.
+ */
+static uint64_t where(struct mcl_uffd *u, uint64_t from, uint64_t to, struct mcl_vma *vma)
+{
+	for (;;) {
+		const bool changing = mcl_uffd_watched(u, u->probe, u->probe + PAGE_SIZE) == -EAGAIN;
+		const uint64_t at = mcl_uffd_translate(u, to);
+
+		if (!at)
+			return 0;
+		mcl_uffd_vma(u, at, vma);
+		if (vma->shared && vma->inode == u->memfd_inode && vma->dev_major == u->memfd_major &&
+		    vma->dev_minor == u->memfd_minor && vma->offset + (at - vma->start) == from)
+			return at;
+		if (!changing)
+			return 0;
+		mcl_uffd_drain(u);
+		mcl_raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+	}
+}
+
 void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)
 {
 	const uint64_t end = to + size;
@@ -124,15 +146,19 @@ void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t si
 	/* Each mapping by itself: they may differ in their rights. */
 	for (uint64_t part; to < end; to += part, from += part) {
 		struct mcl_vma vma;
+		uint64_t at = where(u, from, to, &vma);
 
-		mcl_uffd_vma(u, to, &vma);
-		part = mcl_min64(vma.end, end) - to;
-		if (vma.kind == VMA_NONE || !replace(u, to, part)) {
+		part = at ? mcl_min64(vma.end - at, end - to) : PAGE_SIZE;
+		if (!at) {
 			mcl_uffd_punch(u, from, from + part);
 			continue;
 		}
-		mcl_uffd_futex_requeue(u, from, to, part);
-		mcl_uffd_deliver(u, from, to, part);
+		if (!replace(u, at, part)) {
+			part = 0; /* it has just gone; see where to */
+			continue;
+		}
+		mcl_uffd_futex_requeue(u, from, at, part);
+		mcl_uffd_deliver(u, from, at, part);
 	}
 }
 
