@@ -106,7 +106,7 @@ static void *alloc(cl_context context, size_t size)
 	if (data)
 		return data;
 	/* Released buffers may only wait for somebody to notice that their last command is complete. */
-	mcl_queue_reclaim();
+	mcl_queue_reclaim(false);
 	return mcl_svm_alloc(context->backend, size, BASE_ALIGN);
 }
 
@@ -322,7 +322,12 @@ cl_int clReleaseMemObject(cl_mem memobj)
 		return MCL_ERR(CL_INVALID_MEM_OBJECT, "%p is not a memory object", (void *)memobj);
 	if (mcl_foreign(memobj->generation))
 		return CL_SUCCESS; /* a child of fork(): the memory is the parent's to give back */
+	/* Who asked to be told of the end is told when the last command that uses the object is complete, looked at or not. */
+	mcl_object_get(&memobj->obj);
 	mcl_object_release_app(&memobj->obj);
+	if (__atomic_load_n(&memobj->callbacks, __ATOMIC_RELAXED) && !mcl_object_app_refs(&memobj->obj))
+		mcl_queue_reclaim(true);
+	mcl_object_put(&memobj->obj);
 	return CL_SUCCESS;
 }
 

@@ -11,6 +11,9 @@
 #define HOST_PROPERTIES (CL_QUEUE_OUT_OF_ORDER_EXEC_MODE_ENABLE | CL_QUEUE_PROFILING_ENABLE)
 #define DEVICE_PROPERTIES (CL_QUEUE_ON_DEVICE | CL_QUEUE_ON_DEVICE_DEFAULT)
 
+/* The backend has no rings for more. */
+#define MAX_QUEUES 256
+
 static void destroy(struct mcl_object *obj)
 {
 	cl_command_queue q = (cl_command_queue)obj;
@@ -179,11 +182,8 @@ cl_int clSetDefaultDeviceCommandQueue(cl_context context, cl_device_id device, c
 {
 	cl_int err = check_device(__func__, context, device);
 
-	if (err)
-		return err;
-	if (!mcl_object_valid(queue, MCL_TYPE_QUEUE))
-		return MCL_ERR(CL_INVALID_COMMAND_QUEUE, "%p is not a command queue", (void *)queue);
-	return MCL_ERR(CL_INVALID_OPERATION, "the device has no on-device queues");
+	(void)queue;
+	return err ? err : MCL_ERR(CL_INVALID_OPERATION, "the device has no on-device queues");
 }
 
 cl_int clSetCommandQueueProperty(cl_command_queue queue, cl_command_queue_properties properties, cl_bool enable,
@@ -309,16 +309,20 @@ cl_int mcl_enqueue_check(const char *function, cl_command_queue queue, cl_uint n
 	return CL_SUCCESS;
 }
 
-void mcl_queue_reclaim(void)
+void mcl_queue_reclaim(bool notify)
 {
-	cl_command_queue queues[64];
-	unsigned int count = mcl_service_queues(queues, 64);
+	cl_command_queue queues[MAX_QUEUES];
+	unsigned int count = mcl_service_queues(queues, MAX_QUEUES);
 
 	for (unsigned int i = 0; i < count; i++) {
 		struct mcl_batch batch = { 0 };
+		struct mcl_command *cmd;
 
 		pthread_mutex_lock(&queues[i]->lock);
 		mcl_schedule_collect(queues[i], true, &batch);
+		if (notify)
+			DL_FOREACH(queues[i]->pushed, cmd)
+				mcl_schedule_notify(cmd, &batch);
 		pthread_mutex_unlock(&queues[i]->lock);
 		mcl_batch_finish(&batch);
 		mcl_object_put(&queues[i]->obj);

@@ -53,7 +53,10 @@ cl_int mcl_enqueue_check(const char *function, cl_command_queue queue, cl_uint n
 /* Wait until every command enqueued so far is complete. No locks held. */
 void mcl_queue_finish(cl_command_queue queue);
 
-/* Collect what is complete in all queues of the process, when memory is short. No locks held. */
-void mcl_queue_reclaim(void);
+/*
+ * Collect what is complete in all queues of the process, when memory is short; with @notify have the service thread collect
+ * the rest as soon as it is complete, although nobody waits for it. No locks held.
+ */
+void mcl_queue_reclaim(bool notify);
 
 #endif

@@ -167,7 +167,7 @@ void *clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size_t size, cl_uin
 		goto err_memory;
 	ptr = mcl_svm_alloc(context->backend, size, alignment);
 	if (!ptr) {
-		mcl_queue_reclaim();
+		mcl_queue_reclaim(false);
 		ptr = mcl_svm_alloc(context->backend, size, alignment);
 	}
 	if (!ptr)

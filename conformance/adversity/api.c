@@ -352,7 +352,6 @@ static void wild_handle(void *h)
 	       CL_INVALID_DEVICE);
 	EXPECT(clGetKernelWorkGroupInfo(good.kernel, h, CL_KERNEL_WORK_GROUP_SIZE, sizeof(value), &value, NULL),
 	       CL_INVALID_DEVICE);
-	EXPECT(clSetDefaultDeviceCommandQueue(conf.context, conf.device, h), CL_INVALID_COMMAND_QUEUE);
 }
 
 static void wild_handles(void **state)

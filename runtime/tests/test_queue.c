@@ -112,7 +112,7 @@ static void information(void **state)
 	assert_int_equal(old, 0);
 	assert_cl(clSetCommandQueueProperty(NULL, 0, CL_TRUE, NULL), CL_INVALID_COMMAND_QUEUE);
 	assert_cl(clSetDefaultDeviceCommandQueue(fx.context, fx.device, fx.queue), CL_INVALID_OPERATION);
-	assert_cl(clSetDefaultDeviceCommandQueue(fx.context, fx.device, NULL), CL_INVALID_COMMAND_QUEUE);
+	assert_cl(clSetDefaultDeviceCommandQueue(fx.context, fx.device, NULL), CL_INVALID_OPERATION);
 	assert_cl(clSetDefaultDeviceCommandQueue(fx.context, NULL, fx.queue), CL_INVALID_DEVICE);
 	assert_cl(clSetDefaultDeviceCommandQueue(NULL, fx.device, fx.queue), CL_INVALID_CONTEXT);
 	assert_ok(clFlush(fx.queue));
