@@ -466,7 +466,8 @@ static int push_now(struct mcl_command *cmd, const struct mcl_payload *payload, 
 		err = mcl_schedule_push(cmd, payload, batch);
 		if (err != -EAGAIN || tries == FULL_TRIES || !q->pushed)
 			return err;
-		seq = q->pushed->seq;
+		/* Room for a number of packets, so that host and device do not hand each slot to and fro. */
+		seq = q->pushed->seq + (q->pushed->prev->seq - q->pushed->seq) / 4;
 		pthread_mutex_unlock(&q->lock);
 		mcl_ring_wait(q->ring, seq, FULL_WAIT_NS);
 		pthread_mutex_lock(&q->lock);

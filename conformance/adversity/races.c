@@ -4,6 +4,7 @@
  * that really meets a hole is aborted; one that never can is not disturbed; no byte is lost; nothing hangs.
  */
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -159,6 +160,63 @@ static void mapped_over(void **state)
 		assert_int_equal(p[w], *s.sweeps);
 	conf_unmap(p, SIZE);
 	sweep_done(&s);
+}
+
+/* A thread that unmaps the same pages again and again, each time another number in .go. */
+struct unmapper {
+	pthread_t thread;
+	void *p;
+	_Atomic unsigned int go, gone;
+};
+
+enum { REPLACEMENTS = 200 };
+
+static void *unmap_when_told(void *arg)
+{
+	struct unmapper *u = arg;
+
+	for (unsigned int i = 1; i <= REPLACEMENTS; i++) {
+		while (atomic_load(&u->go) < i)
+			sched_yield();
+		munmap(u->p, SIZE);
+		atomic_store(&u->gone, i);
+	}
+	return NULL;
+}
+
+/*
+ * A thread gets memory in the place of what another one has unmapped, whose munmap() may not have returned yet. A kernel that it
+ * starts then sees what it has stored there, not what was there before.
+ */
+static void replaced_while_unmapped(void **state)
+{
+	cl_kernel kernel = conf_kernel("copy_word");
+	cl_ulong *p = new_pages(), *out = new_pages();
+	struct unmapper u = { .p = p };
+
+	(void)state;
+	set_ptr(kernel, 0, p);
+	set_ptr(kernel, 1, out);
+	assert_int_equal(pthread_create(&u.thread, NULL, unmap_when_told, &u), 0);
+	for (unsigned int i = 1; i <= REPLACEMENTS; i++) {
+		p[0] = i;
+		conf_run(kernel, 1, 1);
+		assert_int_equal(out[0], i);
+		atomic_store(&u.go, i);
+		while (mmap(p, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+			    0) != p)
+			;
+		p[0] = i + REPLACEMENTS;
+		conf_run(kernel, 1, 1);
+		assert_int_equal(out[0], i + REPLACEMENTS);
+		assert_int_equal(p[0], i + REPLACEMENTS);
+		while (atomic_load(&u.gone) < i)
+			sched_yield();
+	}
+	pthread_join(u.thread, NULL);
+	conf_unmap(p, SIZE);
+	conf_unmap(out, SIZE);
+	assert_cl(clReleaseKernel(kernel));
 }
 
 /* Read-only and back does not trouble a reader, nor change what it reads. */
@@ -387,7 +445,7 @@ int main(void)
 		cmocka_unit_test(protected_while_read),	  cmocka_unit_test(protected_while_written),
 		cmocka_unit_test(dropped_while_read),	  cmocka_unit_test(dropped_while_written),
 		cmocka_unit_test(moved_while_written),	  cmocka_unit_test(both_write),
-		cmocka_unit_test(forked_while_written),
+		cmocka_unit_test(forked_while_written),	  cmocka_unit_test(replaced_while_unmapped),
 	};
 	int failed;
 

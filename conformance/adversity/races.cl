@@ -37,3 +37,8 @@ kernel void sweep_count(global ulong *p, ulong words, ulong stride, global atomi
 		++*sweeps;
 	}
 }
+
+kernel void copy_word(global const ulong *from, global ulong *to)
+{
+	*to = *from;
+}

@@ -20,6 +20,7 @@
 #define MSG_NOSIGNAL_BIT 0x4000
 #define PAGE 4096ull
 #define EINVAL_NR 22
+#define EAGAIN_NR 11
 
 /* <sys/socket.h> belongs to the C library. */
 struct iovec {
@@ -44,7 +45,7 @@ struct message {
 };
 
 static struct {
-	int socket, mirror, uffd;
+	int socket, mirror, uffd, host, again;
 	uint8_t stack[8192] __attribute__((aligned(4096)));
 } service;
 
@@ -158,6 +159,8 @@ int mcl_boot_uffd(struct mcl_engine_control *c)
 
 	service.mirror = boot->fds[MCL_BOOT_FD_MIRROR];
 	service.socket = boot->fds[MCL_BOOT_FD_SOCKET];
+	service.host = boot->fds[MCL_BOOT_FD_HOST];
+	service.again = boot->fds[MCL_BOOT_FD_AGAIN];
 	for (uint32_t i = 0; i < boot->range_count; i++)
 		if (boot->ranges[i].start + boot->ranges[i].size > end)
 			end = boot->ranges[i].start + boot->ranges[i].size;
@@ -178,6 +181,32 @@ int mcl_boot_uffd(struct mcl_engine_control *c)
 		return (int)err;
 	/* From here on the host's copy is the only one, and faults end when the host ends. */
 	return 0;
+}
+
+/* Protecting nothing is an error, but one that comes after the one we ask for. */
+static bool changing(void)
+{
+	struct uffdio_writeprotect nothing = { .mode = 0 };
+
+	return mcl_sys3(__NR_ioctl, service.host, UFFDIO_WRITEPROTECT, &nothing) == -EAGAIN_NR;
+}
+
+void mcl_boot_settle(struct mcl_engine_control *c)
+{
+	_Atomic uint32_t *const words = c->boot.words;
+	uint64_t one = 1;
+	uint32_t ticket, done;
+
+	if (!changing() && !atomic_load(&words[MCL_BOOT_WORD_BUSY]))
+		return;
+	ticket = atomic_fetch_add(&words[MCL_BOOT_WORD_WANTED], 1) + 1;
+	mcl_sys3(__NR_write, service.again, &one, sizeof(one));
+	while (atomic_load(&words[MCL_BOOT_WORD_POLLING])) {
+		done = atomic_load(&words[MCL_BOOT_WORD_DONE]);
+		if ((int32_t)(done - ticket) >= 0)
+			return;
+		mcl_futex_wait(&words[MCL_BOOT_WORD_DONE], done);
+	}
 }
 
 void mcl_boot_forget_fault(uint64_t address)

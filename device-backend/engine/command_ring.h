@@ -16,18 +16,29 @@
  * Order. A unit looks at a ring's packets from .head on. It passes packets whose groups are all claimed, and stops at
  * a packet with MCL_PKT_BARRIER that is not at .head: everything before it must complete first.
  *
+ * Batches. Units go by .seen, the .tail that one of them read last, and read .tail again only when they find nothing below it.
+ * So while the host is ahead, it and the engine do not pass the cache line with .tail to and fro for every packet. Between
+ * reading .tail and moving .seen the engine asks its mirror to settle, where that has something to settle (control.h,
+ * mcl_boot_settle()): one look at the host's address space serves all packets that were enqueued before it.
+ *
  * Who wakes whom. All of the following use sequentially consistent accesses (Dekker's pattern: each side first writes,
  * then reads what the other writes, so at least one of them sees the other).
  *
- *  - Idle unit: e = bell.epoch; look for work; none: .sleepers++; futex wait while bell.epoch == e; .sleepers--.
- *    One idle unit at a time holds .spinner and polls bell.epoch for a while before that.
- *  - Host, after moving .tail: if the packet is a barrier and .head has not reached it, nothing: the unit that completes
- *    its last predecessor moves .head and then reads .tail, so it finds the packet. Otherwise bell.epoch++, and futex
- *    wake for as many sleepers as there are groups (one less if somebody spins).
+ *  - Unit that finds no work: polls .tail of the ring that it worked on last for a moment; e = bell.epoch; bell.turns++; look
+ *    again; none: .sleepers++; futex wait while bell.epoch == e; .sleepers--. One idle unit at a time holds .spinner and
+ *    polls bell.epoch for a while before that.
+ *  - Unit that claims from another ring than last time: bell.turns++ before the claim, and after it looks at all rings up
+ *    to .tail; if there is anything to claim it rings for one more unit.
+ *  - Host, after moving .tail: if the packet is a barrier and .head has not reached it, nothing: the unit that moves .head
+ *    to it, having completed its last predecessor, then looks at the ring again, or turns away from it and then looks.
+ *    Otherwise bell.epoch++, and futex wake for as many sleepers as there are groups (one less if somebody spins).
+ *    Nor does the host read .head for every barrier: as long as bell.turns is what it was before .head was read last, and
+ *    the newest packet of that moment was not complete then, the unit that completes it has not turned away since,
+ *    and will look.
  *  - Unit that completes a packet: moves .head, and if the next packet has more groups than it can run itself, rings the
  *    bell as the host does.
- *  - Unit that claimed something while others sleep: looks whether there is more to claim anywhere and if so rings for
- *    one sleeper. So one waking is enough to get, in the end, as many as there is work for.
+ *  - Unit that claimed something while others sleep: looks whether there is more to claim anywhere, below .seen, and if so
+ *    rings for one sleeper. So one waking is enough to get, in the end, as many as there is work for.
  *  - Host waiting for packet s: e = .done_epoch; .wanted = min(.wanted, s + 1), where 0 counts as infinite; packet complete?
  *    if not, futex wait while .done_epoch == e. Unit that completes packet s: state |= COMPLETE; if .wanted is not 0 and
  *    not above s + 1: .wanted = 0, .done_epoch++, futex wake all. So who waits for the last of many packets costs no system
@@ -48,7 +59,7 @@
 #define MCL_RINGS 256
 #define MCL_RING_SLOTS 256u
 
-#define MCL_PACKET_INLINE 640 /* bytes of argument block inside a packet */
+#define MCL_PACKET_INLINE 768 /* bytes of argument block inside a packet */
 
 /* Cursor: 24 bits of the sequence number, 40 bits of the next group. */
 #define MCL_CURSOR_GROUP_BITS 40
@@ -112,10 +123,12 @@ struct mcl_packet_protect {
 };
 
 struct mcl_packet {
-	/* claimed here */
-	_Atomic uint64_t cursor __attribute__((aligned(64)));
-	/* counted and published here */
-	_Atomic uint64_t done __attribute__((aligned(64)));
+	/*
+	 * What changes while it is in flight. One cache line, as is the next part as far as possible: in a burst of small
+	 * packets the time goes into passing these lines from host to engine and back.
+	 */
+	_Atomic uint64_t cursor __attribute__((aligned(64))); /* claimed here */
+	_Atomic uint64_t done; /* counted and published here */
 	_Atomic uint32_t state;
 	_Atomic int32_t status; /* enum mcl_status; not 0 stops further groups */
 	_Atomic uint64_t start, end; /* engine clock; 0 until it happened */
@@ -134,6 +147,7 @@ struct mcl_packet {
 struct mcl_command_ring {
 	_Atomic uint64_t tail __attribute__((aligned(64))); /* host: next sequence number to submit */
 	_Atomic uint64_t head __attribute__((aligned(64))); /* engine: oldest packet that is not complete */
+	_Atomic uint64_t seen; /* engine: packets before this may be run; not before .head, not after .tail */
 	_Atomic uint32_t done_epoch __attribute__((aligned(64))); /* futex of waiting host threads */
 	_Atomic uint64_t wanted; /* 1 + the oldest packet that a sleeping host thread waits for, or 0 */
 	struct mcl_packet slots[MCL_RING_SLOTS] __attribute__((aligned(4096)));

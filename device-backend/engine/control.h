@@ -65,6 +65,8 @@ struct mcl_engine_boot {
 	} ranges[MCL_BOOT_RANGES];
 	uint64_t params[8];
 	_Atomic uint64_t results[8]; /* engine to host, before .ready */
+	uint32_t settle; /* not 0: units call mcl_boot_settle() */
+	_Atomic uint32_t words[4] __attribute__((aligned(64))); /* both ways, while the engine runs */
 };
 
 /* ---- compute units ---- */
@@ -120,6 +122,7 @@ struct mcl_cu {
 	_Atomic uint64_t group; /* linear number of the group it runs */
 	_Atomic uint32_t in_call; /* waits for the host: an abort is taken afterwards */
 	uint32_t next_ring; /* where it looks first */
+	uint32_t last_ring; /* what it claimed from last; MCL_RINGS: it has turned away */
 	_Atomic uint64_t kernels, groups, aborts;
 	/* its memory, all in the window */
 	uint64_t stack_low, stack_top; /* bytes below stack_low are the guard */
@@ -171,6 +174,7 @@ struct mcl_engine_control {
 		_Atomic uint32_t epoch __attribute__((aligned(64)));
 		_Atomic uint32_t sleepers __attribute__((aligned(64)));
 		_Atomic uint32_t spinner; /* 1 + index of the unit that polls, or 0 */
+		_Atomic uint64_t turns; /* how often a unit turned away from a ring, to another or to idle */
 		struct mcl_spin spin; /* of that unit */
 	} bell;
 
@@ -202,6 +206,13 @@ struct mcl_engine_control {
  */
 int mcl_boot_uffd(struct mcl_engine_control *control);
 int mcl_boot_hmm(struct mcl_engine_control *control);
+
+/*
+ * Units call it, if boot.settle is set, between seeing that the host has added packets and running any of them. It returns when
+ * the device sees every change that the host had made to its address space before the call. It may sleep. Cheap if nothing
+ * is changing, but not free: one call serves all packets that were added before it.
+ */
+void mcl_boot_settle(struct mcl_engine_control *control);
 
 /*
  * A unit took SIGBUS or SIGSEGV at @address in a kernel and will abort it. Runs in the signal handler, only on the uffd

@@ -7,6 +7,8 @@
 #include "engine/sys.h"
 
 #define CHUNK_MAX 64
+/* How long a unit stays with a ring that it has emptied: about as long as an enqueue takes. */
+#define LINGER_PAUSES 50
 
 static uint64_t clock_now(struct mcl_engine_control *c)
 {
@@ -46,15 +48,14 @@ static void ring_bell(struct mcl_engine_control *c, uint64_t groups)
 
 /* ---- finding work ---- */
 
-/* The oldest packet of a ring that has groups to claim. Nothing is claimed yet. */
-static bool ring_look(struct mcl_command_ring *ring, uint64_t *out)
+/* The oldest packet of a ring, before @end, that has groups to claim. Nothing is claimed yet. */
+static bool ring_look(struct mcl_command_ring *ring, uint64_t end, uint64_t *out)
 {
-	uint64_t head, tail;
+	uint64_t head;
 
 again:
 	head = atomic_load(&ring->head);
-	tail = atomic_load(&ring->tail);
-	for (uint64_t seq = head; seq != tail; seq++) {
+	for (uint64_t seq = head; seq < end; seq++) {
 		struct mcl_packet *p = slot_of(ring, seq);
 		uint64_t cursor = atomic_load_explicit(&p->cursor, memory_order_acquire);
 
@@ -83,15 +84,46 @@ static uint32_t next_ring(struct mcl_engine_control *c, uint32_t from)
 	return MCL_RINGS;
 }
 
-static bool look(struct mcl_engine_control *c, uint32_t first, uint32_t *ring, uint64_t *seq)
+/* See what the host has added. Returns whether there is anything that was not seen before. */
+static bool see_more(struct mcl_engine_control *c, struct mcl_command_ring *ring, uint64_t seen)
+{
+	const uint64_t tail = atomic_load(&ring->tail);
+
+	if (tail == seen)
+		return false;
+	if (c->boot.settle)
+		mcl_boot_settle(c);
+	while (seen < tail && !atomic_compare_exchange_weak(&ring->seen, &seen, tail))
+		;
+	return true;
+}
+
+enum look {
+	LOOK_FOR_WORK, /* all that there is */
+	LOOK_SEEN, /* only what has been seen already */
+	LOOK_BEYOND, /* all that there is, but not in order to run it: .seen stays */
+};
+
+static bool ring_find(struct mcl_engine_control *c, struct mcl_command_ring *ring, enum look how, uint64_t *seq)
+{
+	const uint64_t seen = atomic_load(&ring->seen);
+
+	if (how == LOOK_BEYOND)
+		return ring_look(ring, atomic_load(&ring->tail), seq);
+	if (ring_look(ring, seen, seq))
+		return true;
+	return how == LOOK_FOR_WORK && see_more(c, ring, seen) && ring_look(ring, atomic_load(&ring->seen), seq);
+}
+
+static bool look(struct mcl_engine_control *c, enum look how, uint32_t first, uint32_t *ring, uint64_t *seq)
 {
 	for (uint32_t r = next_ring(c, first); r < MCL_RINGS; r = next_ring(c, r + 1))
-		if (ring_look(mcl_ring_at(c, r), seq)) {
+		if (ring_find(c, mcl_ring_at(c, r), how, seq)) {
 			*ring = r;
 			return true;
 		}
 	for (uint32_t r = next_ring(c, 0); r < first; r = next_ring(c, r + 1))
-		if (ring_look(mcl_ring_at(c, r), seq)) {
+		if (ring_find(c, mcl_ring_at(c, r), how, seq)) {
 			*ring = r;
 			return true;
 		}
@@ -133,7 +165,8 @@ static void advance(struct mcl_engine_control *c, struct mcl_command_ring *ring)
 	for (;;) {
 		struct mcl_packet *p = slot_of(ring, head);
 
-		if (head == atomic_load(&ring->tail))
+		/* What has not been seen is found by looking, and help with it is called for then. */
+		if (head >= atomic_load(&ring->seen))
 			return;
 		if (!(atomic_load(&p->state) & MCL_PKT_COMPLETE)) {
 			uint64_t total = p->total;
@@ -180,15 +213,24 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 	struct mcl_packet *p = slot_of(ring, seq);
 	struct mcl_work work = { .cu = cu, .packet = p };
 	uint64_t began = mcl_ticks(), mine = 0, other_seq;
+	enum look how = LOOK_SEEN;
 	uint32_t other_ring;
 
+	if (cu->last_ring != index) {
+		atomic_fetch_add(&c->bell.turns, 1);
+		cu->last_ring = index;
+		how = LOOK_BEYOND;
+	}
 	/* Before the claim, so that whoever fails this packet finds us. */
 	atomic_store_explicit(&cu->packet, MCL_CU_PACKET(index, seq), memory_order_relaxed);
 	while (claim(c, p, seq, &work.first, &work.count)) {
 		if (work.first == 0)
-			atomic_store_explicit(&p->start, clock_now(c), memory_order_relaxed);
-		if (atomic_load(&c->bell.sleepers) && look(c, index, &other_ring, &other_seq))
+			atomic_store_explicit(&p->start, c->use_tsc && !mine ? began : clock_now(c),
+					      memory_order_relaxed);
+		if ((how == LOOK_BEYOND || atomic_load(&c->bell.sleepers)) &&
+		    look(c, how, index, &other_ring, &other_seq))
 			ring_bell(c, 1);
+		how = LOOK_SEEN;
 		if (!mine && atomic_load(&c->refresh))
 			mcl_hostcall(cu, MCL_CALL_REFRESH);
 		if (!mine)
@@ -198,7 +240,7 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 			mine += mcl_abort_packet(cu, p);
 		else if (p->op == MCL_OP_KERNEL)
 			count(&cu->groups, work.count);
-		if (mcl_ticks() - began > c->slice_ticks)
+		if (work.first + work.count >= p->total || mcl_ticks() - began > c->slice_ticks)
 			break;
 	}
 	/* Let other rings have a turn. */
@@ -249,6 +291,28 @@ static void idle(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t epoch
 	atomic_fetch_sub(&c->bell.sleepers, 1);
 }
 
+/*
+ * The ring that this unit worked on last is empty. Whoever fills it may be about to do it again, and need not ring as long as
+ * nobody has turned away. Returns whether there is reason to look again.
+ */
+static bool linger(struct mcl_engine_control *c, struct mcl_cu *cu)
+{
+	const uint32_t epoch = atomic_load(&c->bell.epoch);
+	struct mcl_command_ring *ring;
+	uint64_t seen;
+
+	if (cu->last_ring == MCL_RINGS || !atomic_load_explicit(&c->bell.spin.limit, memory_order_relaxed))
+		return false;
+	ring = mcl_ring_at(c, cu->last_ring);
+	seen = atomic_load(&ring->seen);
+	for (int i = 0; i < LINGER_PAUSES; i++) {
+		if (atomic_load(&ring->tail) != seen || atomic_load(&c->bell.epoch) != epoch)
+			return true;
+		mcl_relax();
+	}
+	return false;
+}
+
 _Noreturn void mcl_unit_main(struct mcl_cu *cu)
 {
 	struct mcl_engine_control *c = mcl_control();
@@ -257,12 +321,21 @@ _Noreturn void mcl_unit_main(struct mcl_cu *cu)
 	if (mcl_signals_thread(cu))
 		mcl_exit_group(1);
 	atomic_store(&cu->tid, (uint32_t)mcl_sys0(__NR_gettid));
+	cu->last_ring = MCL_RINGS;
 	for (;;) {
-		const uint32_t epoch = atomic_load(&c->bell.epoch);
-		uint32_t ring;
+		uint32_t ring, epoch;
 		uint64_t seq;
 
-		if (look(c, cu->next_ring, &ring, &seq))
+		if (look(c, LOOK_FOR_WORK, cu->next_ring, &ring, &seq)) {
+			run_packet(c, cu, ring, seq);
+			continue;
+		}
+		if (linger(c, cu))
+			continue;
+		epoch = atomic_load(&c->bell.epoch);
+		atomic_fetch_add(&c->bell.turns, 1);
+		cu->last_ring = MCL_RINGS;
+		if (look(c, LOOK_FOR_WORK, cu->next_ring, &ring, &seq))
 			run_packet(c, cu, ring, seq);
 		else
 			idle(c, cu, epoch);

@@ -4,6 +4,10 @@
  * module), uffd (userfaultfd) and shared (one page table for both). Nothing above knows which one runs; what differs is
  * visible only in .faults and in counters.
  *
+ * What the host changed in its address space before it enqueued a command, that command sees, even a mapping in the place of
+ * one whose munmap() has not returned yet on another thread. A mirror that has to wait for that does it in the
+ * engine, before packets are run (mcl_boot_settle() in engine/control.h).
+ *
  * The first group of operations starts and ends an engine; the second, present when .faults is true, is what the pager
  * decides with: it reads batches of device faults and answers each with map, migrate or fail.
  *
@@ -117,13 +121,6 @@ struct mcl_mirror_ops {
 
 	/* After engine_gone(). Frees everything. */
 	void (*destroy)(struct mcl_mirror *m);
-
-	/*
-	 * Before a command is given to the device. Returns when it sees every change that the host had made to its address space
-	 * before the call, even a mapping in the place of one whose munmap() has not returned yet on another thread. Cheap if
-	 * nothing is changing. Any thread. NULL where there is nothing to wait for.
-	 */
-	void (*settle)(struct mcl_mirror *m);
 
 	/* Memory for clSVMAlloc and cl_mem: page-aligned, zeroed, valid on both sides. NULL and errno on failure. */
 	void *(*alloc)(struct mcl_mirror *m, size_t size);

@@ -206,6 +206,7 @@ static int create(const struct mcl_mirror_params *params, struct mcl_mirror **ou
 	u->memory = memory;
 	u->base.ops = &mcl_mirror_uffd;
 	u->params = *params;
+	u->words = u->words_before;
 	u->window = *params->window;
 	u->window_end = u->window.base + u->window.layout.total_size;
 	mcl_uffd_read_limits(u);
@@ -557,7 +558,6 @@ const struct mcl_mirror_ops mcl_mirror_uffd = {
 	.start = start,
 	.engine_gone = engine_gone,
 	.destroy = destroy,
-	.settle = mcl_uffd_settle,
 	.alloc = mcl_uffd_svm_alloc,
 	.free = mcl_uffd_svm_free,
 	.keep_out = keep_out,

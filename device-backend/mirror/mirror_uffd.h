@@ -176,10 +176,8 @@ struct mcl_uffd {
 	struct mcl_span lazy; /* a thread waits for its MADV_FREE of that to be read */
 	bool strict; /* and one for MADV_DONTNEED of something */
 
-	/* for mcl_uffd_settle(), any thread */
-	_Atomic uint32_t polling; /* next_events() is being called */
-	_Atomic uint32_t busy; /* reports were read that are not handled yet */
-	_Atomic uint32_t settle_wanted, settle_done; /* tickets; the second is a futex */
+	_Atomic uint32_t *words; /* for mcl_uffd_settle(), any thread and the engine: MCL_BOOT_WORD_... */
+	_Atomic uint32_t words_before[4]; /* as long as there is no engine */
 
 	_Atomic uint32_t svm_lock; /* 0 or 1; see mcl_uffd_svm_free() */
 	unsigned int poison_count; /* pages made to fail since the last refresh; the access may never have come */

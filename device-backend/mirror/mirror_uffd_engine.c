@@ -15,7 +15,7 @@
 #include "mirror/mirror_uffd.h"
 
 /* Descriptors of the new process. */
-enum { FD_MIRROR = MCL_ENGINE_FIRST_FD, FD_SOCKET, FD_END };
+enum { FD_MIRROR = MCL_ENGINE_FIRST_FD, FD_SOCKET, FD_HOST, FD_AGAIN, FD_END };
 
 #define START_TIMEOUT_MS 20000
 
@@ -69,6 +69,10 @@ static void fill_boot(struct mcl_uffd *u, struct mcl_engine_boot *boot)
 	boot->fd_count = MCL_BOOT_UFFD_FDS;
 	boot->fds[MCL_BOOT_FD_MIRROR] = FD_MIRROR;
 	boot->fds[MCL_BOOT_FD_SOCKET] = FD_SOCKET;
+	boot->fds[MCL_BOOT_FD_HOST] = FD_HOST;
+	boot->fds[MCL_BOOT_FD_AGAIN] = FD_AGAIN;
+	boot->settle = 1;
+	u->words = boot->words;
 	for (int i = 0; i < 2; i++) {
 		if (parts[i][0] >= parts[i][1])
 			continue;
@@ -97,6 +101,8 @@ int mcl_uffd_start(struct mcl_mirror *m, pid_t *pid, struct mcl_reason *why)
 		return mcl_reason(why, -errno, "socketpair: %s", strerror(errno));
 	fds[FD_MIRROR - MCL_ENGINE_FIRST_FD] = u->memfd;
 	fds[FD_SOCKET - MCL_ENGINE_FIRST_FD] = sockets[1];
+	fds[FD_HOST - MCL_ENGINE_FIRST_FD] = u->host_fd;
+	fds[FD_AGAIN - MCL_ENGINE_FIRST_FD] = u->again_fd;
 	err = mcl_engine_process_start(&process, pid, why);
 	close(sockets[1]);
 	if (err) {

@@ -10,10 +10,12 @@
  */
 #include <string.h>
 
+#include "engine/boot_uffd.h"
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
 
 #define READ_BATCH 32
+#define WORD(name) (&u->words[MCL_BOOT_WORD_##name])
 /* Watched memory that the host touches for the first time: so many bytes are made at once, more if it goes on. */
 #define FRESH_FIRST 65536ull
 
@@ -33,11 +35,11 @@ static void drop_lazy(struct mcl_uffd *u)
 void mcl_uffd_drain(struct mcl_uffd *u)
 {
 	const unsigned int before = u->queue.count;
-	const uint32_t was_busy = atomic_load(&u->busy);
+	const uint32_t was_busy = atomic_load(WORD(BUSY));
 	const uint64_t one = 1;
 
 	/* Before anything is read, whatever it will be: the thread that it lets go may look at this next. */
-	atomic_store(&u->busy, 1);
+	atomic_store(WORD(BUSY), 1);
 	while (u->queue.count < QUEUE_SIZE) {
 		bool changing = mcl_uffd_watched(u, u->probe, u->probe + PAGE_SIZE) == -EAGAIN;
 		uint64_t room = mcl_min64(QUEUE_SIZE - u->queue.count, changing ? 1 : READ_BATCH);
@@ -55,7 +57,7 @@ void mcl_uffd_drain(struct mcl_uffd *u)
 			if (u->queue.count > before)
 				mcl_raw(SYS_write, (uint64_t)u->again_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
 			if (!mcl_uffd_changing(u))
-				atomic_store(&u->busy, was_busy);
+				atomic_store(WORD(BUSY), was_busy);
 			return;
 		}
 		u->queue.count += (unsigned int)(n / (long)sizeof(struct uffd_msg));
@@ -438,65 +440,61 @@ unsigned int mcl_uffd_host_events(struct mcl_uffd *u, struct mcl_mirror_event *e
 	return count;
 }
 
-/* ---- for threads that give commands to the device ---- */
+/* ---- settling: for threads that make memory; the engine does the same (boot_uffd.c) before it runs packets ---- */
 
 static bool changing_now(struct mcl_uffd *u)
 {
 	return mcl_uffd_watched(u, u->probe, u->probe + PAGE_SIZE) == -EAGAIN;
 }
 
-/*
- * A change is noticed by the probe until its report is read, and by .busy from before that until it is handled; asked in
- * this order, neither can be missed.
- */
 void mcl_uffd_settle(struct mcl_mirror *m)
 {
 	struct mcl_uffd *u = mcl_uffd_of(m);
 	uint32_t ticket, done;
 	uint64_t one = 1;
 
-	if (!atomic_load(&u->polling) || (!changing_now(u) && !atomic_load(&u->busy)))
+	if (!atomic_load(WORD(POLLING)) || (!changing_now(u) && !atomic_load(WORD(BUSY))))
 		return;
-	ticket = atomic_fetch_add(&u->settle_wanted, 1) + 1;
+	ticket = atomic_fetch_add(WORD(WANTED), 1) + 1;
 	mcl_raw(SYS_write, (uint64_t)u->again_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
-	while (atomic_load(&u->polling)) {
-		done = atomic_load(&u->settle_done);
+	while (atomic_load(WORD(POLLING))) {
+		done = atomic_load(WORD(DONE));
 		if ((int32_t)(done - ticket) >= 0)
 			return;
-		mcl_raw_futex_wait(&u->settle_done, done);
+		mcl_raw(SYS_futex, (uint64_t)WORD(DONE), FUTEX_WAIT, done, 0, 0, 0);
 	}
 }
 
 static void settled(struct mcl_uffd *u, uint32_t wanted)
 {
-	if (wanted == atomic_load(&u->settle_done))
+	if (wanted == atomic_load(WORD(DONE)))
 		return;
-	atomic_store(&u->settle_done, wanted);
-	mcl_raw_futex_wake(&u->settle_done);
+	atomic_store(WORD(DONE), wanted);
+	mcl_raw(SYS_futex, (uint64_t)WORD(DONE), FUTEX_WAKE, INT32_MAX, 0, 0, 0);
 }
 
 void mcl_uffd_settle_end(struct mcl_uffd *u)
 {
-	atomic_store(&u->polling, 0);
-	settled(u, atomic_load(&u->settle_wanted) + 1);
+	atomic_store(WORD(POLLING), 0);
+	settled(u, atomic_load(WORD(WANTED)) + 1);
 }
 
 int mcl_uffd_next_events(struct mcl_mirror *m, struct mcl_mirror_event *events, unsigned int max)
 {
 	struct mcl_uffd *u = mcl_uffd_of(m);
-	uint32_t wanted = atomic_load(&u->settle_wanted);
+	uint32_t wanted = atomic_load(WORD(WANTED));
 	unsigned int count;
 
-	atomic_store(&u->polling, 1);
-	atomic_store(&u->busy, 1);
+	atomic_store(WORD(POLLING), 1);
+	atomic_store(WORD(BUSY), 1);
 	count = mcl_uffd_host_events(u, events, max);
 	if (!mcl_uffd_changing(u)) {
 		/* What was read later, by a system call that this led to, is seen here as well. */
-		atomic_store(&u->busy, 0);
+		atomic_store(WORD(BUSY), 0);
 		if (!changing_now(u))
 			settled(u, wanted);
 	}
-	if (wanted != atomic_load(&u->settle_done)) {
+	if (wanted != atomic_load(WORD(DONE))) {
 		uint64_t one = 1;
 
 		mcl_raw(SYS_write, (uint64_t)u->again_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);

@@ -46,6 +46,8 @@ struct mcl_hw_ring {
 	pthread_mutex_t lock; /* the rest; records of packets in flight may be read without */
 	uint64_t next; /* sequence number of the next packet */
 	uint64_t free_before; /* slots of packets before this may be used again */
+	uint64_t head; /* mem->head as read last */
+	uint64_t turns; /* bell.turns before mem->head was last read for the bell; UINT64_MAX: says nothing */
 	struct mcl_slot_record records[MCL_RING_SLOTS];
 };
 

@@ -32,6 +32,7 @@ static struct mcl_hw_ring *hw_ring_get(struct mcl_backend *b, uint32_t index)
 			return NULL;
 		hw->mem = mcl_backend_ring(b, index);
 		hw->index = index;
+		hw->turns = UINT64_MAX;
 		pthread_mutex_init(&hw->lock, NULL);
 		b->hw[index] = hw;
 	}

@@ -31,8 +31,6 @@ static int begin(struct mcl_ring *ring, struct submission *s)
 
 	if (mcl_backend_state(b) != MCL_BACKEND_ALIVE)
 		return -ENODEV;
-	if (b->ops->settle)
-		b->ops->settle(b->mirror);
 	pthread_mutex_lock(&hw->lock);
 	while (!mcl_slot_available(ring)) {
 		/*
@@ -48,7 +46,10 @@ static int begin(struct mcl_ring *ring, struct submission *s)
 		}
 	}
 	/* The unit that completed the slot's last packet may not have come to moving .head yet. */
-	while (hw->next - atomic_load(&hw->mem->head) >= MCL_RING_SLOTS) {
+	while (hw->next - hw->head >= MCL_RING_SLOTS) {
+		hw->head = atomic_load(&hw->mem->head);
+		if (hw->next - hw->head < MCL_RING_SLOTS)
+			break;
 		if (mcl_backend_state(b) != MCL_BACKEND_ALIVE) {
 			pthread_mutex_unlock(&hw->lock);
 			return -ENODEV;
@@ -62,7 +63,9 @@ static int begin(struct mcl_ring *ring, struct submission *s)
 	s->record = &hw->records[s->seq % MCL_RING_SLOTS];
 	s->record->heap_size = 0;
 	s->record->code = NULL;
-	atomic_store(&s->packet->cursor, MCL_CURSOR_INVALID);
+	/* Before anything else in it is written. */
+	atomic_store_explicit(&s->packet->cursor, MCL_CURSOR_INVALID, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
 	return 0;
 }
 
@@ -83,6 +86,22 @@ static void ring_bell(struct mcl_engine_control *c, uint64_t groups)
 		groups = sleepers;
 	if (groups)
 		syscall(SYS_futex, &c->bell.epoch, FUTEX_WAKE, (int)groups, NULL, NULL, 0);
+}
+
+/* Whether a unit has to be told of packet @seq, .tail being past it already. Under hw->lock. */
+static bool needs_bell(struct mcl_engine_control *c, struct mcl_hw_ring *hw, uint64_t seq, uint32_t flags)
+{
+	uint64_t turns;
+
+	if (!(flags & MCL_PKT_BARRIER))
+		return true;
+	turns = atomic_load(&c->bell.turns);
+	if (turns == hw->turns)
+		return false;
+	hw->head = atomic_load(&hw->mem->head);
+	/* Complete already: the unit that did it may have turned away before .turns was read. */
+	hw->turns = hw->head > seq ? UINT64_MAX : turns;
+	return hw->head == seq;
 }
 
 static void commit(struct submission *s, enum mcl_packet_op op, uint64_t total, uint32_t flags, uint64_t *seq)
@@ -110,7 +129,7 @@ static void commit(struct submission *s, enum mcl_packet_op op, uint64_t total, 
 	atomic_store_explicit(&p->cursor, MCL_CURSOR_TAG(s->seq), memory_order_release);
 	s->hw->next = s->seq + 1;
 	atomic_store(&s->hw->mem->tail, s->seq + 1);
-	if (!(p->flags & MCL_PKT_BARRIER) || atomic_load(&s->hw->mem->head) == s->seq)
+	if (needs_bell(c, s->hw, s->seq, flags & MCL_PACKET_BARRIER ? MCL_PKT_BARRIER : 0))
 		ring_bell(c, total);
 	pthread_mutex_unlock(&s->hw->lock);
 }
@@ -173,7 +192,7 @@ static int measure(const struct mcl_code_object *co, const struct mcl_co_kernel 
 	if (b->local_bytes > MCL_LOCAL_MEM_SIZE)
 		return mcl_reason(why, -ENOSPC, "a work-group needs %" PRIu64 " bytes of local memory; there are %llu",
 				  b->local_bytes, MCL_LOCAL_MEM_SIZE);
-	b->locals_at = (b->entries ? b->entries : 1) * sizeof(uint64_t);
+	b->locals_at = b->entries * sizeof(uint64_t);
 	b->values_at = align_up(b->locals_at + b->locals * sizeof(struct mcl_local_block), VALUE_ALIGN_MAX);
 	b->size = b->values_at + values;
 	/* Each local block may be rounded up to its alignment; the units' local memory has as much to spare. */
@@ -191,7 +210,6 @@ static void fill_block(uint8_t *at, const struct block *b, const struct mcl_code
 	struct mcl_local_block *local = (struct mcl_local_block *)(at + b->locals_at);
 	uint64_t value = b->values_at;
 
-	table[0] = 0;
 	for (uint32_t i = 0; i < k->arg_count; i++) {
 		if (info[i].kind == MCL_CO_ARG_LOCAL) {
 			table[i] = 0;

@@ -117,7 +117,7 @@ void fixture_go(struct fixture *f, unsigned int unit, enum test_op op, const voi
 {
 	struct test_unit *u = fixture_unit(f, unit);
 
-	mcl_mirror_uffd.settle(f->m);
+	mcl_uffd_settle(f->m);
 	if (atomic_load(&control_of(f)->refresh))
 		mcl_pager_sync(f->pager, false);
 	u->op = op;
