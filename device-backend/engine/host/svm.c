@@ -17,6 +17,7 @@
 #define PAGE 4096ull
 #define DEFAULT_ALIGN 128u
 #define LARGE (256ull << 10) /* from here on blocks are mapped, and zero without being touched */
+#define HUGE_PAGE (2ull << 20)
 #define SLAB_SIZE (2ull << 20)
 #define SMALLEST_SHIFT 7u
 #define LARGEST_SHIFT 17u
@@ -91,8 +92,8 @@ static uint64_t page_up(uint64_t size)
 
 static void *host_alloc(uint64_t size, uint64_t align)
 {
-	const uint64_t extra = align > PAGE ? align - PAGE : 0;
 	uint8_t *p, *aligned;
+	uint64_t extra;
 	void *block;
 
 	if (size < LARGE) {
@@ -105,6 +106,9 @@ static void *host_alloc(uint64_t size, uint64_t align)
 		return memset(block, 0, size);
 	}
 	size = page_up(size);
+	if (size >= HUGE_PAGE && align < HUGE_PAGE)
+		align = HUGE_PAGE;
+	extra = align > PAGE ? align - PAGE : 0;
 	if (size + extra < size) {
 		errno = ENOMEM;
 		return NULL;
@@ -119,6 +123,8 @@ static void *host_alloc(uint64_t size, uint64_t align)
 		munmap(p, (size_t)(aligned - p));
 	if (aligned + size < p + size + extra)
 		munmap(aligned + size, (size_t)(p + extra - aligned));
+	if (size >= HUGE_PAGE)
+		madvise(aligned, size, MADV_HUGEPAGE); /* a hint: kernels without it refuse */
 	return aligned;
 }
 
