@@ -41,7 +41,7 @@ void bench_settle(struct bench_result *result)
 {
 	for (int who = 0; who < WHO_COUNT; who++)
 		result->values[who] = bench_pick(&result->series[who], result->row->pick);
-	result->verdict = bench_judge(result->row, result->values, result->tried);
+	result->verdict = bench_judge(result->row, result->series, result->tried);
 }
 
 static int put_ratio(struct libscols_line *line, enum column column, double ratio)
@@ -55,6 +55,7 @@ static int put_ratio(struct libscols_line *line, enum column column, double rati
 
 static int put_row(struct libscols_table *table, const struct bench_result *r)
 {
+	const struct bench_series *s = r->series;
 	const double *v = r->values;
 	struct libscols_line *line = scols_table_new_line(table, NULL);
 	char text[64];
@@ -70,13 +71,13 @@ static int put_row(struct libscols_table *table, const struct bench_result *r)
 		err = scols_line_set_data(line, COL_SHARED + who, text);
 	}
 	if (!err)
-		err = put_ratio(line, COL_SHARED_POCL, bench_ratio(v[WHO_SHARED], v[WHO_POCL]));
+		err = put_ratio(line, COL_SHARED_POCL, bench_ratio(&s[WHO_SHARED], &s[WHO_POCL]));
 	if (!err)
-		err = put_ratio(line, COL_UFFD_POCL, bench_ratio(v[WHO_UFFD], v[WHO_POCL]));
+		err = put_ratio(line, COL_UFFD_POCL, bench_ratio(&s[WHO_UFFD], &s[WHO_POCL]));
 	if (!err)
-		err = put_ratio(line, COL_SHARED_LIMIT, bench_ratio(v[WHO_SHARED], v[WHO_LIMIT]));
+		err = put_ratio(line, COL_SHARED_LIMIT, bench_ratio(&s[WHO_SHARED], &s[WHO_LIMIT]));
 	if (!err)
-		err = put_ratio(line, COL_UFFD_LIMIT, bench_ratio(v[WHO_UFFD], v[WHO_LIMIT]));
+		err = put_ratio(line, COL_UFFD_LIMIT, bench_ratio(&s[WHO_UFFD], &s[WHO_LIMIT]));
 	if (err)
 		return err;
 	if (r->row->mark > 0)

@@ -154,24 +154,30 @@ double bench_pick(const struct bench_series *series, enum bench_pick pick)
 	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
-double bench_ratio(double value, double reference)
+double bench_ratio(const struct bench_series *a, const struct bench_series *b)
 {
-	if (isnan(value) || isnan(reference) || reference <= 0)
-		return NAN;
-	return value / reference;
+	struct bench_series ratios = { .count = a->count < b->count ? a->count : b->count };
+
+	for (unsigned int i = 0; i < ratios.count; i++) {
+		if (b->values[i] <= 0)
+			return NAN;
+		ratios.values[i] = a->values[i] / b->values[i];
+	}
+	return bench_pick(&ratios, PICK_MEDIAN);
 }
 
-enum bench_verdict bench_judge(const struct bench_row *row, const double values[WHO_COUNT], const bool tried[WHO_COUNT])
+enum bench_verdict bench_judge(const struct bench_row *row, const struct bench_series series[WHO_COUNT],
+			       const bool tried[WHO_COUNT])
 {
 	enum bench_verdict verdict = VERDICT_NONE;
 
 	for (int who = 0; who < WHO_COUNT; who++)
-		if (tried[who] && isnan(values[who]))
+		if (tried[who] && !series[who].count)
 			return VERDICT_FAILED;
 	if (row->mark <= 0)
 		return VERDICT_NONE;
 	for (int who = 0; who < WHO_MIRRORCL; who++) {
-		double ratio = bench_ratio(values[who], values[row->against]);
+		double ratio = bench_ratio(&series[who], &series[row->against]);
 
 		if (!row->marked[who] || isnan(ratio))
 			continue;

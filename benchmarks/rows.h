@@ -62,8 +62,11 @@ struct bench_series {
 /* The series as one number; NAN when it is empty. Reorders nothing. */
 double bench_pick(const struct bench_series *series, enum bench_pick pick);
 
-/* value / reference; NAN when either is NAN or the reference is not positive. */
-double bench_ratio(double value, double reference);
+/*
+ * How @a compares with @b: the median over the rounds of the ratio within a round, because what the machine does to a
+ * round it does to both. NAN when there is nothing to compare.
+ */
+double bench_ratio(const struct bench_series *a, const struct bench_series *b);
 
 enum bench_verdict {
 	VERDICT_NONE, /* no mark, or nothing to compare */
@@ -73,10 +76,10 @@ enum bench_verdict {
 };
 
 /*
- * Judge one row. @values are the picked numbers (NAN: none), @tried tells which were attempted. A marked mirror that was
- * tried must have a number and be within the mark; one that was not tried does not count.
+ * Judge one row. @tried tells who was attempted; an empty series is a failure then. A marked mirror that was tried must have
+ * numbers and be within the mark; one that was not tried does not count.
  */
-enum bench_verdict bench_judge(const struct bench_row *row, const double values[WHO_COUNT],
+enum bench_verdict bench_judge(const struct bench_row *row, const struct bench_series series[WHO_COUNT],
 			       const bool tried[WHO_COUNT]);
 
 const char *bench_verdict_name(enum bench_verdict verdict);

@@ -41,22 +41,29 @@ static void test_pick(void **state)
 	assert_true(odd.values[0] == 30);
 }
 
-/* A ratio to nothing is no ratio. */
+/* Rounds are compared one by one: one in which both were five times slower changes nothing. A ratio to nothing is no ratio. */
 static void test_ratio(void **state)
 {
+	struct bench_series a = { 3, { 1, 5, 2 } }, b = { 3, { 4, 20, 4 } }, zero = { 1, { 0 } }, none = { 0 };
+
 	(void)state;
-	assert_true(bench_ratio(1, 4) == 0.25);
-	assert_true(isnan(bench_ratio(NAN, 4)));
-	assert_true(isnan(bench_ratio(1, NAN)));
-	assert_true(isnan(bench_ratio(1, 0)));
+	assert_true(bench_ratio(&a, &b) == 0.25);
+	assert_true(isnan(bench_ratio(&none, &b)));
+	assert_true(isnan(bench_ratio(&a, &none)));
+	assert_true(isnan(bench_ratio(&a, &zero)));
 }
 
 static enum bench_verdict judge(const struct bench_row *row, double shared, double uffd, double pocl, double limit)
 {
 	const double values[WHO_COUNT] = { shared, uffd, pocl, limit };
-	const bool tried[WHO_COUNT] = { !isnan(shared), !isnan(uffd), !isnan(pocl), !isnan(limit) };
+	struct bench_series series[WHO_COUNT];
+	bool tried[WHO_COUNT];
 
-	return bench_judge(row, values, tried);
+	for (int who = 0; who < WHO_COUNT; who++) {
+		tried[who] = !isnan(values[who]);
+		series[who] = (struct bench_series){ tried[who], { values[who] } };
+	}
+	return bench_judge(row, series, tried);
 }
 
 /* A mark holds on every mirror it is for, and only what was measured counts. */
@@ -84,12 +91,12 @@ static void test_judge_failed(void **state)
 {
 	const struct bench_row both = { .against = WHO_POCL, .mark = 0.5, .marked = { true, true } };
 	const struct bench_row info = { .against = WHO_LIMIT };
-	const double values[WHO_COUNT] = { 1, NAN, 10, NAN };
+	const struct bench_series series[WHO_COUNT] = { { 1, { 1 } }, { 0 }, { 1, { 10 } }, { 0 } };
 	const bool tried[WHO_COUNT] = { true, true, true, false };
 
 	(void)state;
-	assert_int_equal(bench_judge(&both, values, tried), VERDICT_FAILED);
-	assert_int_equal(bench_judge(&info, values, tried), VERDICT_FAILED);
+	assert_int_equal(bench_judge(&both, series, tried), VERDICT_FAILED);
+	assert_int_equal(bench_judge(&info, series, tried), VERDICT_FAILED);
 }
 
 static void test_format(void **state)
