@@ -26,6 +26,13 @@ static bool is_object(const char *path, const char **variant)
 	return true;
 }
 
+static bool is_placeholder(const struct mcl_assembly *assembly, const struct poclbin_file *file)
+{
+	const struct mcl_placeholder *p = assembly->placeholder;
+
+	return p && p->bytes && file->size == p->size && memcmp(file->bytes, p->bytes, p->size) == 0;
+}
+
 /* What a folder's name ("8-8-1-goffs0-smallgrid") says of the function in it. */
 static int read_variant(const char *name, struct mcl_co_variant *v, struct mcl_reason *why)
 {
@@ -68,9 +75,9 @@ static int compare_variants(const void *a, const void *b)
  * Append a variant for every object among @files. @required: the local size that the source demands, or NULL.
  * Returns how many in *@count and the first one's index.
  */
-static int add_variants(struct mcl_co_writer *w, const char *kernel, const struct poclbin_file *files,
-			uint32_t file_count, const uint32_t *required, uint32_t *first, uint32_t *count,
-			struct mcl_reason *why)
+static int add_variants(struct mcl_co_writer *w, const struct mcl_assembly *assembly, const char *kernel,
+			const struct poclbin_file *files, uint32_t file_count, const uint32_t *required,
+			uint32_t *first, uint32_t *count, struct mcl_reason *why)
 {
 	struct mcl_co_variant *variants = calloc(file_count ? file_count : 1, sizeof(*variants));
 	char *symbol = NULL;
@@ -87,7 +94,7 @@ static int add_variants(struct mcl_co_writer *w, const char *kernel, const struc
 		struct mcl_reason inner;
 		const char *name;
 
-		if (!is_object(files[i].path, &name))
+		if (!is_object(files[i].path, &name) || is_placeholder(assembly, &files[i]))
 			continue;
 		err = read_variant(name, v, why);
 		if (err)
@@ -103,6 +110,8 @@ static int add_variants(struct mcl_co_writer *w, const char *kernel, const struc
 			memset(v, 0, sizeof(*v));
 			continue;
 		}
+		if (assembly->jammed && !(v->flags & MCL_CO_ANY_LOCAL_SIZE))
+			v->flags |= MCL_CO_JAMMED;
 		err = mcl_elf_image_add(w, files[i].bytes, files[i].size, symbol, &v->image, &v->entry, &inner);
 		if (err) {
 			mcl_reason(why, err, "kernel '%.100s': %.250s", kernel, inner.text);
@@ -211,7 +220,8 @@ static uint32_t vec_hint(struct mcl_co_writer *w, const char *attributes)
 	return string;
 }
 
-static int add_kernel(struct mcl_co_writer *w, const struct poclbin_kernel *from, struct mcl_reason *why)
+static int add_kernel(struct mcl_co_writer *w, const struct mcl_assembly *assembly, const struct poclbin_kernel *from,
+		      struct mcl_reason *why)
 {
 	char *attributes = inner_attributes(from->attributes);
 	struct mcl_co_kernel k = {
@@ -243,11 +253,11 @@ static int add_kernel(struct mcl_co_writer *w, const struct poclbin_kernel *from
 		mcl_co_writer_append(w, &w->locals, &from->local_sizes[i], sizeof(from->local_sizes[i]));
 		k.local_bytes += from->local_sizes[i];
 	}
-	err = add_variants(w, from->name, from->files, from->file_count,
+	err = add_variants(w, assembly, from->name, from->files, from->file_count,
 			   k.reqd_local_size[0] ? k.reqd_local_size : NULL, &k.first_variant, &k.variant_count, why);
 	if (err)
 		return err;
-	if (k.variant_count == 0)
+	if (k.variant_count == 0 && !assembly->partial)
 		return mcl_reason(why, -EBADMSG, "POCL made no code for kernel '%.100s'", from->name);
 	mcl_co_writer_append(w, &w->kernels, &k, sizeof(k));
 	return 0;
@@ -261,11 +271,11 @@ int mcl_assemble(const struct poclbin *bin, const struct mcl_assembly *assembly,
 	w->header.target = mcl_co_writer_string(w, assembly->target);
 	w->header.producer = mcl_co_writer_string(w, assembly->producer);
 	w->header.options = mcl_co_writer_string(w, assembly->options);
-	if (bin->global_size) {
+	if (bin->global_size && !assembly->no_globals) {
 		uint32_t first = 0, count = 0;
 
 		w->header.global_size = bin->global_size;
-		err = add_variants(w, GLOBALS_KERNEL, bin->files, bin->file_count, NULL, &first, &count, why);
+		err = add_variants(w, assembly, GLOBALS_KERNEL, bin->files, bin->file_count, NULL, &first, &count, why);
 		if (err)
 			return err;
 		if (count == 0)
@@ -273,7 +283,7 @@ int mcl_assemble(const struct poclbin *bin, const struct mcl_assembly *assembly,
 		w->header.global_init = first;
 	}
 	for (uint32_t i = 0; i < bin->kernel_count; i++) {
-		err = add_kernel(w, &bin->kernels[i], why);
+		err = add_kernel(w, assembly, &bin->kernels[i], why);
 		if (err)
 			return err;
 	}

@@ -187,7 +187,7 @@ static int check_images(const struct mcl_code_object *co, struct mcl_reason *why
 
 static int check_variants(const struct mcl_code_object *co, struct mcl_reason *why)
 {
-	const uint32_t known = MCL_CO_ANY_LOCAL_SIZE | MCL_CO_ZERO_OFFSET | MCL_CO_SMALL_GRID;
+	const uint32_t known = MCL_CO_ANY_LOCAL_SIZE | MCL_CO_ZERO_OFFSET | MCL_CO_SMALL_GRID | MCL_CO_JAMMED;
 
 	for (uint32_t i = 0; i < co->header->variants.count; i++) {
 		const struct mcl_co_variant *v = &co->variants[i];
@@ -219,8 +219,8 @@ static int check_kernels(const struct mcl_code_object *co, struct mcl_reason *wh
 		if (k->arg_count > MCL_CO_MAX_ARGS || !inside(k->first_arg, k->arg_count, h->args.count) ||
 		    k->local_count > MCL_CO_MAX_ARGS || !inside(k->first_local, k->local_count, h->locals.count))
 			return corrupt(why, "a kernel's arguments are out of bounds");
-		if (k->variant_count == 0 || !inside(k->first_variant, k->variant_count, h->variants.count))
-			return corrupt(why, "a kernel has no code");
+		if (!inside(k->first_variant, k->variant_count, h->variants.count))
+			return corrupt(why, "a kernel's code is out of bounds");
 		if ((k->reqd_local_size[0] == 0) != (k->reqd_local_size[1] == 0) ||
 		    (k->reqd_local_size[0] == 0) != (k->reqd_local_size[2] == 0))
 			return corrupt(why, "a kernel's required work-group size has a zero in it");
@@ -367,6 +367,14 @@ void mcl_code_object_put(struct mcl_code_object *co)
 		return;
 	free((void *)co->bytes);
 	free(co);
+}
+
+bool mcl_co_whole(const struct mcl_code_object *co)
+{
+	for (uint32_t i = 0; i < co->header->kernels.count; i++)
+		if (co->kernels[i].variant_count == 0)
+			return false;
+	return true;
 }
 
 const struct mcl_co_kernel *mcl_co_find_kernel(const struct mcl_code_object *co, const char *name)

@@ -11,6 +11,9 @@
  * page-aligned segments, with relocations that the loader applies. A *kernel* has one or more *variants* (the generic
  * work-group function, or one specialised for a local size), each an entry point in an image.
  *
+ * A *partial* code object describes all kernels but has no variants for some, or all, of them: the compiler makes a
+ * kernel's code when the kernel is used, and each piece is a code object of its own. The program's binary is always whole.
+ *
  * The digest in the header is SHA-256 over everything after the header, so a torn or corrupt file is never used.
  * Version or ABI unknown: refused by mcl_code_object_parse() with a sentence that says so.
  */
@@ -24,7 +27,7 @@
 #include "support/log.h"
 
 #define MCL_CO_MAGIC "MCLCODE" /* 8 bytes with the terminating zero */
-#define MCL_CO_VERSION 1
+#define MCL_CO_VERSION 2
 /*
  * Calling convention of the work-group functions: that of POCL 6.0's CPU compiler,
  *   void f(uint8_t **args, struct mcl_wg_context *, uint64_t gx, uint64_t gy, uint64_t gz)
@@ -61,7 +64,7 @@ struct mcl_co_kernel {
 	uint32_t name, attributes; /* strings */
 	uint32_t first_arg, arg_count;
 	uint32_t first_local, local_count; /* automatic __local variables: entries (bytes) of the locals table */
-	uint32_t first_variant, variant_count; /* the generic one first */
+	uint32_t first_variant, variant_count; /* the generic one first; none: the code is elsewhere */
 	uint32_t reqd_local_size[3]; /* reqd_work_group_size, or zeros */
 	uint32_t vec_hint; /* string: vec_type_hint, or empty */
 	uint64_t local_bytes, private_bytes; /* static use: CL_KERNEL_LOCAL_MEM_SIZE, CL_KERNEL_PRIVATE_MEM_SIZE */
@@ -73,6 +76,8 @@ enum mcl_co_variant_flags {
 	MCL_CO_ANY_LOCAL_SIZE = 1, /* generic: reads the local size from the context; .local_size is zero */
 	MCL_CO_ZERO_OFFSET = 2, /* only for a global offset of zero in every dimension */
 	MCL_CO_SMALL_GRID = 4, /* only if offset + global size < MCL_CO_SMALL_GRID_LIMIT in every dimension */
+	MCL_CO_JAMMED =
+		8, /* work-items share inner loops (jam.h): the same results, sometimes much faster, sometimes slower */
 };
 
 /*
@@ -182,6 +187,9 @@ static inline const char *mcl_co_string(const struct mcl_code_object *co, uint32
 {
 	return co->strings + offset;
 }
+
+/* Whether every kernel has code. */
+bool mcl_co_whole(const struct mcl_code_object *co);
 
 /* The kernel called @name, or NULL. */
 const struct mcl_co_kernel *mcl_co_find_kernel(const struct mcl_code_object *co, const char *name);

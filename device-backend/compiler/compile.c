@@ -21,12 +21,13 @@
 #include "compiler/includes.h"
 #include "compiler/locate.h"
 #include "compiler/options.h"
+#include "compiler/session.h"
 #include "compiler/spawn.h"
 #include "compiler/target.h"
 #include "compiler/verdict.h"
 #include "support/config.h"
 
-#define KEY_FORMAT "mirrorcl program 1"
+#define KEY_FORMAT "mirrorcl program 2"
 
 static bool is_size(const uint32_t size[3])
 {
@@ -38,7 +39,8 @@ static bool make_key(const struct mcl_compile_request *req, const struct mcl_opt
 		     struct mcl_cache_key *key)
 {
 	const char *text = req->options ? req->options : "", *target = mcl_target_here();
-	const uint32_t format[] = { MCL_CO_VERSION, MCL_CO_ABI_POCL_6_0 };
+	const char *kernel = req->part == MCL_COMPILE_KERNEL ? req->kernel : "";
+	const uint32_t format[] = { MCL_CO_VERSION, MCL_CO_ABI_POCL_6_0, req->part, req->jam };
 	struct mcl_digest digest;
 	bool sound;
 
@@ -47,6 +49,7 @@ static bool make_key(const struct mcl_compile_request *req, const struct mcl_opt
 	mcl_digest_bytes(&digest, format, sizeof(format));
 	mcl_compiler_identity(compiler, &digest);
 	mcl_digest_field(&digest, target, strlen(target));
+	mcl_digest_field(&digest, kernel, strlen(kernel));
 	mcl_digest_field(&digest, text, strlen(text));
 	mcl_digest_field(&digest, req->source, req->source_size);
 	for (uint32_t i = 0; i < req->local_size_count; i++)
@@ -181,23 +184,40 @@ static int judge(const struct mcl_spawn_result *result, const char *compiler, st
 			  compiler);
 }
 
-/* Check what the compiler left in @output. */
-static int take_output(int output, struct mcl_code_object **out, struct mcl_reason *why)
+/* Check what the compiler left. */
+static int take_code(const void *bytes, size_t size, struct mcl_code_object **out, struct mcl_reason *why)
 {
 	struct mcl_reason inner;
-	off_t size = lseek(output, 0, SEEK_END);
-	void *bytes = size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, output, 0) : MAP_FAILED;
 	int err;
 
-	if (bytes == MAP_FAILED)
+	if (!size)
 		return mcl_reason(why, -ECHILD, "the compiler left no code");
-	err = mcl_code_object_parse(bytes, (size_t)size, out, &inner);
-	munmap(bytes, (size_t)size);
+	err = mcl_code_object_parse(bytes, size, out, &inner);
 	if (err == -EPROTO || err == -ENOMEM)
 		return mcl_reason(why, err, "%s", inner.text);
 	if (err)
 		return mcl_reason(why, -ECHILD, "the compiler left unusable code: %.300s", inner.text);
 	return 0;
+}
+
+/* The same for a file. */
+static int take_output(int output, struct mcl_code_object **out, struct mcl_reason *why)
+{
+	off_t size = lseek(output, 0, SEEK_END);
+	void *bytes = size > 0 ? mmap(NULL, (size_t)size, PROT_READ, MAP_PRIVATE, output, 0) : MAP_FAILED;
+	int err;
+
+	if (bytes == MAP_FAILED)
+		return take_code(NULL, 0, out, why);
+	err = take_code(bytes, (size_t)size, out, why);
+	munmap(bytes, (size_t)size);
+	return err;
+}
+
+/* Whether a companion can do it: one function at a time. */
+static bool by_session(const struct mcl_compile_request *req)
+{
+	return req->session && req->part != MCL_COMPILE_WHOLE && req->local_size_count <= 1;
 }
 
 static int run_compiler(const struct mcl_compile_request *req, const char *compiler, struct mcl_code_object **out,
@@ -213,13 +233,20 @@ static int run_compiler(const struct mcl_compile_request *req, const char *compi
 	if (!headers)
 		return mcl_reason(why, -ENOMEM, "no memory to start the compiler");
 	add_argument(&args, "%s", compiler);
-	add_argument(&args, "--status-fd=%d", MCL_SPAWN_STATUS_FD);
+	add_argument(&args, by_session(req) ? "--serve-fd=%d" : "--status-fd=%d", MCL_SPAWN_STATUS_FD);
 	add_argument(&args, "--output=-");
 	add_argument(&args, "--options=%s", req->options ? req->options : "");
+	if (by_session(req))
+		goto no_parts;
+	if (req->part != MCL_COMPILE_WHOLE)
+		add_argument(&args, "--kernel=%s", req->part == MCL_COMPILE_KERNEL ? req->kernel : "");
+	if (req->jam)
+		add_argument(&args, "--jam");
 	for (uint32_t i = 0; i < req->local_size_count; i++)
 		if (is_size(req->local_sizes[i]))
 			add_argument(&args, "--local-size=%u,%u,%u", req->local_sizes[i][0], req->local_sizes[i][1],
 				     req->local_sizes[i][2]);
+no_parts:
 	for (uint32_t i = 0; i < req->header_count; i++)
 		add_argument(&args, "--header=%s=/proc/self/fd/%u", req->header_names[i], MCL_SPAWN_FIRST_FD + i);
 	add_argument(&args, "-");
@@ -237,6 +264,20 @@ static int run_compiler(const struct mcl_compile_request *req, const char *compi
 			memory_file("mirrorcl-header", req->header_sources[made], strlen(req->header_sources[made]));
 	if (err < 0) {
 		mcl_reason(why, err, "cannot hand the program to the compiler: %s", strerror(-err));
+		goto out;
+	}
+	if (by_session(req)) {
+		uint8_t *code = NULL;
+		size_t size = 0;
+
+		err = mcl_session_run(req->session, req, args.argv, spawn.input, headers, req->header_count,
+				      &result.verdict, &code, &size, &result.log, why);
+		if (!err)
+			err = judge(&result, compiler, why);
+		if (!err)
+			err = take_code(code, size, out, why);
+		free(code);
+		*log = result.log;
 		goto out;
 	}
 	spawn.argv = args.argv;
@@ -280,11 +321,15 @@ static int compile(const struct mcl_compile_request *req, struct mcl_code_object
 		goto out_options;
 	cached = mcl_cache_open(&cache) && make_key(req, &options, compiler, &key);
 	if (!cached) {
-		err = run_compiler(req, compiler, out, log, why);
+		err = req->cached_only ? -ENODATA : run_compiler(req, compiler, out, log, why);
 		goto out_compiler;
 	}
 	if (mcl_cache_find(&cache, &key, out, log))
 		goto out_compiler;
+	if (req->cached_only) {
+		err = -ENODATA;
+		goto out_compiler;
+	}
 	/* Another thread or process may be at it: its result will do. */
 	lock = mcl_cache_lock(&cache, &key, timeout_s && timeout_s < 3600 ? timeout_s * 1000 : 3600 * 1000);
 	if (lock < 0 || !mcl_cache_find(&cache, &key, out, log)) {

@@ -33,6 +33,8 @@ static void dump_variant(const struct mcl_code_object *co, const struct mcl_co_v
 		fprintf(out, ", no global offset");
 	if (v->flags & MCL_CO_SMALL_GRID)
 		fprintf(out, ", fewer than %d work-items in each dimension", MCL_CO_SMALL_GRID_LIMIT);
+	if (v->flags & MCL_CO_JAMMED)
+		fputs(", work-items share inner loops", out);
 	fprintf(out, ": image %u at 0x%" PRIx64 ", %" PRIu64 " KiB, %u relocations\n", v->image, v->entry,
 		image->mem_size / 1024, image->reloc_count);
 }

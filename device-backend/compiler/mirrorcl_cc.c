@@ -17,13 +17,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "compiler/assemble.h"
 #include "compiler/dump.h"
 #include "compiler/file.h"
 #include "compiler/options.h"
-#include "compiler/pocl.h"
+#include "compiler/serve.h"
 #include "compiler/supervise.h"
-#include "compiler/target.h"
+#include "compiler/translate.h"
 #include "compiler/verdict.h"
 
 #define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -37,12 +36,15 @@ struct command {
 	size_t options_size, variants_size;
 	struct pocl_header *headers;
 	uint32_t header_count;
-	int status_fd;
-	bool dump;
+	int status_fd, serve_fd;
+	bool dump, jam, jam_bitcode;
+	struct mcl_selection selection;
 	/* Filled in by prepare(). */
 	char *source;
 	size_t source_size;
 	struct mcl_options checked;
+	struct mcl_translation translation;
+	char self[PATH_MAX];
 };
 
 enum {
@@ -53,6 +55,10 @@ enum {
 	KEY_POCL,
 	KEY_OPTIONS,
 	KEY_STATUS_FD,
+	KEY_KERNEL,
+	KEY_JAM,
+	KEY_JAM_BITCODE,
+	KEY_SERVE,
 };
 
 static const struct argp_option option_table[] = {
@@ -61,10 +67,18 @@ static const struct argp_option option_table[] = {
 	{ "local-size", KEY_LOCAL_SIZE, "X,Y,Z", 0,
 	  "Also compile functions specialised for this work-group size; may be repeated", 0 },
 	{ "header", KEY_HEADER, "NAME=FILE", 0, "Take FILE for #include \"NAME\"; may be repeated", 0 },
+	{ "kernel", KEY_KERNEL, "NAME", 0,
+	  "Make code of this kernel only, the others are described without; with --local-size only specialised functions",
+	  0 },
+	{ "jam", KEY_JAM, NULL, 0, "Let the work-items share loops in specialised functions, where that is possible",
+	  0 },
 	{ "log", KEY_LOG, "FILE", 0, "Write the build log to FILE instead of standard error", 0 },
 	{ "dump", KEY_DUMP, NULL, 0, "Print what the code object INPUT contains", 0 },
 	{ "pocl", KEY_POCL, "LIBRARY", 0, "Use this POCL library instead of the installed one", 0 },
 	{ "options", KEY_OPTIONS, "TEXT", 0, "Build options in one string, as for clBuildProgram", 0 },
+	{ "jam-bitcode", KEY_JAM_BITCODE, NULL, OPTION_HIDDEN, "Rewrite INPUT, an LLVM bitcode file: for POCL to call",
+	  0 },
+	{ "serve-fd", KEY_SERVE, "N", OPTION_HIDDEN, "Make code of INPUT as it is asked for over this socket", 0 },
 	{ "status-fd", KEY_STATUS_FD, "N", OPTION_HIDDEN, "Also write the exit status to this descriptor, as one byte",
 	  0 },
 	{ 0 },
@@ -127,6 +141,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
 	struct command *c = state->input;
 	char *end;
+	int *fd;
 
 	switch (key) {
 	case 'o':
@@ -149,12 +164,25 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_POCL:
 		c->library = arg;
 		return 0;
+	case KEY_KERNEL:
+		/* An empty name is that of no kernel. */
+		c->selection.partial = true;
+		c->selection.kernel = *arg ? arg : NULL;
+		return 0;
+	case KEY_JAM:
+		c->jam = true;
+		return 0;
+	case KEY_JAM_BITCODE:
+		c->jam_bitcode = true;
+		return 0;
 	case KEY_OPTIONS:
 		fprintf(c->options_out, "%s ", arg);
 		return 0;
 	case KEY_STATUS_FD:
-		c->status_fd = (int)strtol(arg, &end, 10);
-		if (*end || c->status_fd < 3 || fcntl(c->status_fd, F_SETFD, FD_CLOEXEC) < 0)
+	case KEY_SERVE:
+		fd = key == KEY_SERVE ? &c->serve_fd : &c->status_fd;
+		*fd = (int)strtol(arg, &end, 10);
+		if (*end || *fd < 3 || fcntl(*fd, F_SETFD, FD_CLOEXEC) < 0)
 			argp_error(state, "'%s' is not an open descriptor", arg);
 		return 0;
 	case ARGP_KEY_ARG:
@@ -215,6 +243,7 @@ static const char not_ours[] = "#undef __IMAGE_SUPPORT__\n"
 static int prepare(struct command *c)
 {
 	struct mcl_reason why;
+	ssize_t self_size;
 	void *text;
 	size_t size;
 	int err;
@@ -240,28 +269,27 @@ static int prepare(struct command *c)
 		if (!c->output)
 			goto err_memory;
 	}
+	self_size = readlink("/proc/self/exe", c->self, sizeof(c->self) - 1);
+	c->self[self_size < 0 ? 0 : self_size] = '\0';
+	c->selection.generic = !c->variants_size;
+	c->selection.variants = c->variants;
+	c->translation = (struct mcl_translation){
+		.source = {
+			.text = c->source,
+			.size = c->source_size,
+			.options = c->checked.text,
+			.headers = c->headers,
+			.header_count = c->header_count,
+		},
+		.library = c->library,
+		.options = c->options,
+		.self = c->self,
+	};
 	return MCL_VERDICT_OK;
 
 err_memory:
 	fprintf(stderr, "mirrorcl-cc: no memory\n");
 	return MCL_VERDICT_ENVIRONMENT;
-}
-
-static int verdict_of(int err)
-{
-	switch (err) {
-	case 0:
-		return MCL_VERDICT_OK;
-	case -ENOEXEC:
-	case -ENOTSUP:
-		return MCL_VERDICT_BUILD_FAILED;
-	case -EINVAL:
-		return MCL_VERDICT_USAGE;
-	case -EPROTO:
-		return MCL_VERDICT_UNKNOWN_VERSION;
-	default:
-		return MCL_VERDICT_ENVIRONMENT;
-	}
 }
 
 /* POCL calls the source "<folder>/tempfile_??????.cl". People know it by another name. */
@@ -307,52 +335,42 @@ static int write_log(const struct command *c, const char *folder, const char *lo
 static int compile(const char *folder, void *ctx)
 {
 	struct command *c = ctx;
-	struct pocl_source source = {
-		.text = c->source,
-		.size = c->source_size,
-		.options = c->checked.text,
-		.headers = c->headers,
-		.header_count = c->header_count,
-	};
-	char target[512], path[PATH_MAX], *log = NULL;
-	struct mcl_assembly assembly = { .target = target, .options = c->options };
-	struct mcl_co_writer writer;
 	struct mcl_reason why = { .text = "no memory" };
-	struct poclbin bin;
-	struct pocl pocl;
-	uint8_t *binary, *code;
-	size_t binary_size, code_size;
+	char path[PATH_MAX], *log = NULL;
+	size_t size = 0;
+	uint8_t *code;
 	int err;
 
-	err = pocl_environment(folder, c->variants);
+	err = mcl_translate_build(&c->translation, folder, &log, &why);
+	if (log && write_log(c, folder, log))
+		fprintf(stderr, "mirrorcl-cc: cannot write the build log to %s\n", c->log);
+	if (!err && c->serve_fd >= 0) {
+		fflush(stderr);
+		return mcl_serve(c->serve_fd, &c->translation, folder);
+	}
+	/* A description of a single kernel would save nothing. */
+	if (!err && c->selection.partial && !c->selection.kernel && mcl_translate_kernels(&c->translation) == 1)
+		c->selection.partial = false;
 	if (!err)
-		err = pocl_open(c->library, &pocl, &why);
-	if (!err) {
-		err = pocl_build(&pocl, &source, &binary, &binary_size, &log, &why);
-		if (log && write_log(c, folder, log))
-			fprintf(stderr, "mirrorcl-cc: cannot write the build log to %s\n", c->log);
-	}
-	if (!err)
-		err = poclbin_parse(binary, binary_size, &bin, &why);
-	if (!err) {
-		snprintf(target, sizeof(target), "%s %s", mcl_target_here(), pocl.target);
-		assembly.producer = pocl.producer;
-		mcl_co_writer_init(&writer);
-		err = mcl_assemble(&bin, &assembly, &writer, &why);
-	}
-	if (!err) {
-		err = mcl_co_writer_finish(&writer, &code, &code_size);
-		if (err)
-			mcl_reason(&why, err, "the code object is too large");
-	}
+		err = mcl_translate_code(&c->translation, folder, &c->selection, c->jam, &code, &size, &why);
 	if (!err) {
 		snprintf(path, sizeof(path), "%s/%s", folder, CODE_FILE);
-		if (mcl_file_write(path, code, code_size, 0600))
+		if (mcl_file_write(path, code, size, 0600))
 			err = mcl_reason(&why, -EIO, "cannot write to %s: %s", folder, strerror(errno));
 	}
 	if (err)
 		fprintf(stderr, "mirrorcl-cc: %s\n", why.text);
-	return verdict_of(err);
+	if (c->serve_fd >= 0 && mcl_verdict_of(err) != MCL_VERDICT_CRASHED) {
+		fflush(stderr);
+		mcl_serve_verdict(c->serve_fd, mcl_verdict_of(err));
+	}
+	return mcl_verdict_of(err);
+}
+
+static int deliver_nothing(const char *folder, void *ctx)
+{
+	(void)folder, (void)ctx;
+	return MCL_VERDICT_OK;
 }
 
 /* In the parent: check what the child left and put it where it was asked for. */
@@ -378,7 +396,7 @@ static int deliver(const char *folder, void *ctx)
 		err = -EINVAL;
 	}
 	mcl_code_object_put(co);
-	return verdict_of(err);
+	return mcl_verdict_of(err);
 }
 
 static void free_command(struct command *c)
@@ -447,7 +465,7 @@ int main(int argc, char **argv)
 		       "\vExit status: 0 done, 1 the program does not compile, 2 usage or build options, 3 POCL is missing or does "
 		       "not work, 4 POCL or a code object of an unknown version, 5 the compiler crashed.",
 	};
-	struct command c = { .status_fd = -1 };
+	struct command c = { .status_fd = -1, .serve_fd = -1 };
 	int verdict;
 
 	/* Assigned, not defined: our symbols are hidden, and argp would not see them. */
@@ -474,9 +492,16 @@ int main(int argc, char **argv)
 		fprintf(stderr, "mirrorcl-cc: no memory\n");
 		return MCL_VERDICT_ENVIRONMENT;
 	}
+	if (c.jam_bitcode)
+		return mcl_translate_jam(getenv("POCL_CACHE_DIR") ? getenv("POCL_CACHE_DIR") : "/tmp", c.input);
 	verdict = c.dump ? dump(c.input) : prepare(&c);
-	if (!c.dump && verdict == MCL_VERDICT_OK)
-		verdict = mcl_supervise(compile, deliver, &c);
+	if (c.serve_fd >= 0 && verdict != MCL_VERDICT_OK)
+		mcl_serve_verdict(c.serve_fd, verdict);
+	if (!c.dump && verdict == MCL_VERDICT_OK) {
+		verdict = mcl_supervise(compile, c.serve_fd < 0 ? deliver : deliver_nothing, &c);
+		if (c.serve_fd >= 0 && verdict == MCL_VERDICT_CRASHED)
+			mcl_serve_verdict(c.serve_fd, verdict);
+	}
 	if (c.status_fd >= 0) {
 		unsigned char byte = (unsigned char)verdict;
 

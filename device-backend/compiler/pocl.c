@@ -19,7 +19,7 @@
 #define SYSTEM_PATH "/usr/local/bin:/usr/bin:/bin"
 #define PLATFORM_NAME "Portable Computing Language"
 
-int pocl_environment(const char *folder, const char *variants)
+int pocl_environment(const char *folder)
 {
 	static const char *const unwanted[] = { "POCL_", "OCL_", "OPENCL_", "CCC_OVERRIDE_OPTIONS=" };
 	const struct mcl_target *target = mcl_target_chosen();
@@ -52,8 +52,7 @@ int pocl_environment(const char *folder, const char *variants)
 		return -ENOMEM;
 	/* One worker thread is enough for a process that runs no kernel. */
 	if (setenv("POCL_CACHE_DIR", folder, 1) || setenv("POCL_DEVICES", "cpu", 1) ||
-	    setenv("POCL_CPU_MAX_CU_COUNT", "1", 1) || setenv("POCL_SIGFPE_HANDLER", "0", 1) ||
-	    setenv("POCL_BINARY_SPECIALIZE_WG", variants, 1))
+	    setenv("POCL_CPU_MAX_CU_COUNT", "1", 1) || setenv("POCL_SIGFPE_HANDLER", "0", 1))
 		return -ENOMEM;
 	if (target &&
 	    (setenv("POCL_LLVM_CPU_NAME", target->name, 1) || setenv("POCL_KERNELLIB_NAME", target->builtins, 1)))
@@ -176,8 +175,8 @@ static char *build_log(const struct pocl *pocl, cl_program program)
 	return log;
 }
 
-int pocl_build(const struct pocl *pocl, const struct pocl_source *source, uint8_t **binary, size_t *binary_size,
-	       char **log, struct mcl_reason *why)
+int pocl_build(const struct pocl *pocl, const struct pocl_source *source, struct pocl_program *out, char **log,
+	       struct mcl_reason *why)
 {
 	const cl_icd_dispatch *cl = pocl->cl;
 	cl_context context;
@@ -186,7 +185,6 @@ int pocl_build(const struct pocl *pocl, const struct pocl_source *source, uint8_
 	cl_int err;
 
 	*log = NULL;
-	*binary = NULL;
 	context = cl->clCreateContext(NULL, 1, &pocl->device, NULL, NULL, &err);
 	if (err)
 		return mcl_reason(why, -EIO, "POCL makes no context (error %d)", err);
@@ -214,16 +212,33 @@ int pocl_build(const struct pocl *pocl, const struct pocl_source *source, uint8_
 	default:
 		return mcl_reason(why, -EIO, "POCL's build failed with error %d", err);
 	}
+	err = cl->clGetProgramInfo(program, CL_PROGRAM_KERNEL_NAMES, 0, NULL, &size);
+	out->program = program;
+	out->kernels = calloc(1, size + 1);
+	if (!out->kernels)
+		return mcl_reason(why, -ENOMEM, "no memory for the kernels' names");
+	if (!err && size)
+		err = cl->clGetProgramInfo(program, CL_PROGRAM_KERNEL_NAMES, size, out->kernels, NULL);
+	return err ? mcl_reason(why, -EIO, "POCL does not name the kernels (error %d)", err) : 0;
+}
 
-	/* This is where POCL generates code: for every kernel, for any local size and for the asked ones. */
-	err = cl->clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof(size), &size, NULL);
+int pocl_code(const struct pocl *pocl, const struct pocl_program *program, uint8_t **binary, size_t *binary_size,
+	      struct mcl_reason *why)
+{
+	const cl_icd_dispatch *cl = pocl->cl;
+	size_t size = 0;
+	cl_int err;
+
+	*binary = NULL;
+	/* This is where POCL generates code. */
+	err = cl->clGetProgramInfo(program->program, CL_PROGRAM_BINARY_SIZES, sizeof(size), &size, NULL);
 	if (err || size == 0)
 		return mcl_reason(why, -EIO, "POCL made no code (error %d)", err);
 	*binary = malloc(size);
 	if (!*binary)
 		return mcl_reason(why, -ENOMEM, "no memory for POCL's program binary of %zu bytes", size);
 	*binary_size = size;
-	err = cl->clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof(*binary), binary, NULL);
+	err = cl->clGetProgramInfo(program->program, CL_PROGRAM_BINARIES, sizeof(*binary), binary, NULL);
 	if (err) {
 		free(*binary);
 		*binary = NULL;

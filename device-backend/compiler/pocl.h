@@ -35,10 +35,9 @@ struct pocl_source {
 
 /*
  * Make this process's environment POCL's: nothing that the caller's POCL_* and OCL_* variables say may matter, and
- * everything it writes goes below @folder. @variants: what POCL_BINARY_SPECIALIZE_WG takes, or "". Before
- * pocl_open(), while there is one thread. Returns 0 or -ENOMEM.
+ * everything it writes goes below @folder. Before pocl_open(), while there is one thread. Returns 0 or -ENOMEM.
  */
-int pocl_environment(const char *folder, const char *variants);
+int pocl_environment(const char *folder);
 
 /*
  * Load POCL: @library, or if NULL the one that is installed. It stays loaded. Returns 0; -ENOENT: not there or not
@@ -46,12 +45,25 @@ int pocl_environment(const char *folder, const char *variants);
  */
 int pocl_open(const char *library, struct pocl *pocl, struct mcl_reason *why);
 
+/* A program that POCL has built but made no code of yet. */
+struct pocl_program {
+	cl_program program;
+	char *kernels; /* "a;b;c", malloc'd */
+};
+
 /*
- * Build a program. @binary: on success POCL's container, malloc'd. @log: the build log, malloc'd, never NULL unless
- * memory is short. Returns 0; -ENOEXEC: the source does not compile; -EINVAL: POCL does not take the options; -EIO:
- * POCL failed; -ENOMEM.
+ * Build a program: all that can be wrong with it is found here. @log: the build log, malloc'd, never NULL unless memory
+ * is short. Returns 0; -ENOEXEC: the source does not compile; -EINVAL: POCL does not take the options; -EIO: POCL
+ * failed; -ENOMEM.
  */
-int pocl_build(const struct pocl *pocl, const struct pocl_source *source, uint8_t **binary, size_t *binary_size,
-	       char **log, struct mcl_reason *why);
+int pocl_build(const struct pocl *pocl, const struct pocl_source *source, struct pocl_program *out, char **log,
+	       struct mcl_reason *why);
+
+/*
+ * Have POCL generate the code of @program, once: for each kernel for any local size and for those in the environment,
+ * except what is there (placeholder.h). @binary: POCL's container, malloc'd. Returns 0, -EIO or -ENOMEM.
+ */
+int pocl_code(const struct pocl *pocl, const struct pocl_program *program, uint8_t **binary, size_t *binary_size,
+	      struct mcl_reason *why);
 
 #endif

@@ -18,6 +18,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -162,7 +163,7 @@ static int launch_orphan(struct launch *l)
 }
 
 /* Start the child with @fds as its descriptors 0, 1, 2 ... Returns 0 or a positive error. */
-static int start(struct child *c, const struct mcl_spawn *spawn, const int *fds, uint32_t count)
+static int start(struct child *c, const char *const *argv, const int *fds, uint32_t count)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -184,7 +185,7 @@ static int start(struct child *c, const struct mcl_spawn *spawn, const int *fds,
 		err = posix_spawn_file_actions_addclosefrom_np(&actions, (int)count);
 	if (err)
 		goto out_attr;
-	err = launch_orphan(&(struct launch){ c, spawn->argv[0], (char *const *)spawn->argv, env, &actions, &attr, 0 });
+	err = launch_orphan(&(struct launch){ c, argv[0], (char *const *)argv, env, &actions, &attr, 0 });
 	if (!err && c->pidfd >= 0)
 		c->pid = pidfd_getpid(c->pidfd);
 out_attr:
@@ -317,6 +318,12 @@ static int make_pipe(int *ours, int *theirs, int floor)
 	return 0;
 }
 
+static int not_started(const char *path, int err, struct mcl_reason *why)
+{
+	mcl_reason(why, err, "cannot start the compiler %.200s: %s", path, strerror(-err));
+	return err == -EACCES || err == -ENOTDIR || err == -ENOEXEC ? -ENOENT : err;
+}
+
 int mcl_spawn_run(const struct mcl_spawn *spawn, struct mcl_spawn_result *result, struct mcl_reason *why)
 {
 	uint32_t count = MCL_SPAWN_FIRST_FD + spawn->other_count;
@@ -344,13 +351,11 @@ int mcl_spawn_run(const struct mcl_spawn *spawn, struct mcl_spawn_result *result
 			err = -errno;
 	}
 	if (!err)
-		err = -start(&c, spawn, fds, count);
+		err = -start(&c, spawn->argv, fds, count);
 	for (uint32_t i = 0; i < count; i++)
 		close_fd(&fds[i]); /* the child's ends: only so do we see their end */
 	if (err) {
-		mcl_reason(why, err, "cannot start the compiler %.200s: %s", spawn->argv[0], strerror(-err));
-		if (err == -EACCES || err == -ENOTDIR || err == -ENOEXEC)
-			err = -ENOENT;
+		err = not_started(spawn->argv[0], err, why);
 		goto out;
 	}
 
@@ -371,4 +376,46 @@ out:
 	close_fd(&c.pidfd);
 	free(fds);
 	return err;
+}
+
+int mcl_spawn_start(const char *const *argv, const int *fds, uint32_t count, struct mcl_spawn_child *out,
+		    struct mcl_reason *why)
+{
+	struct child c = { .pidfd = -1 };
+	int *high = calloc(count, sizeof(*high)), err = 0;
+
+	if (!high)
+		return mcl_reason(why, -ENOMEM, "no memory to start the compiler");
+	/* Out of the way of the numbers that they are to get. */
+	for (uint32_t i = 0; i < count; i++) {
+		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, (int)count);
+		if (high[i] < 0 && !err)
+			err = -errno;
+	}
+	if (!err)
+		err = -start(&c, argv, high, count);
+	for (uint32_t i = 0; i < count; i++)
+		close_fd(&high[i]);
+	free(high);
+	if (err)
+		return not_started(argv[0], err, why);
+	*out = (struct mcl_spawn_child){ .pid = c.pid, .pidfd = c.pidfd };
+	return 0;
+}
+
+void mcl_spawn_leave(struct mcl_spawn_child *child, bool kill)
+{
+	struct child c = { .pid = child->pid, .pidfd = child->pidfd };
+	struct pollfd end = { .fd = child->pidfd, .events = POLLIN };
+	int subreaper = 0;
+
+	if (kill) {
+		signal_group(&c, SIGTERM);
+		if (c.pidfd < 0 || poll(&end, 1, GRACE_MS) <= 0)
+			signal_group(&c, SIGKILL);
+	}
+	prctl(PR_GET_CHILD_SUBREAPER, &subreaper);
+	if (c.pidfd >= 0 && (subreaper || getpid() == 1))
+		reap(&c);
+	close_fd(&c.pidfd);
 }

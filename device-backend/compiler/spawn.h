@@ -46,4 +46,22 @@ struct mcl_spawn_result {
  */
 int mcl_spawn_run(const struct mcl_spawn *spawn, struct mcl_spawn_result *result, struct mcl_reason *why);
 
+/* A child that is left to itself. */
+struct mcl_spawn_child {
+	int pid, pidfd; /* pidfd is -1 where the kernel has none */
+};
+
+/*
+ * Start a child of the same kind, with @fds as its descriptors 0 to @count - 1, and do not wait for it. Returns 0 or as
+ * mcl_spawn_run().
+ */
+int mcl_spawn_start(const char *const *argv, const int *fds, uint32_t count, struct mcl_spawn_child *out,
+		    struct mcl_reason *why);
+
+/*
+ * Forget it. It must have been told to end (the caller closed what it listens to), and is only waited for where this process
+ * adopts orphans; @kill: it may hang, so end it.
+ */
+void mcl_spawn_leave(struct mcl_spawn_child *child, bool kill);
+
 #endif

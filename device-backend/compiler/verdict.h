@@ -7,6 +7,8 @@
 #ifndef MCL_VERDICT_H
 #define MCL_VERDICT_H
 
+#include <errno.h>
+
 enum mcl_verdict {
 	MCL_VERDICT_OK = 0,
 	MCL_VERDICT_BUILD_FAILED = 1, /* the program does not compile; the log says why */
@@ -15,5 +17,23 @@ enum mcl_verdict {
 	MCL_VERDICT_UNKNOWN_VERSION = 4, /* POCL or a code object of another version */
 	MCL_VERDICT_CRASHED = 5, /* the compiler crashed */
 };
+
+/* What the -errno of a step inside mirrorcl-cc means. */
+static inline int mcl_verdict_of(int err)
+{
+	switch (err) {
+	case 0:
+		return MCL_VERDICT_OK;
+	case -ENOEXEC:
+	case -ENOTSUP:
+		return MCL_VERDICT_BUILD_FAILED;
+	case -EINVAL:
+		return MCL_VERDICT_USAGE;
+	case -EPROTO:
+		return MCL_VERDICT_UNKNOWN_VERSION;
+	default:
+		return MCL_VERDICT_ENVIRONMENT;
+	}
+}
 
 #endif

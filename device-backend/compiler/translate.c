@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+/* From source to code object; see translate.h. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "compiler/assemble.h"
+#include "compiler/jam.h"
+#include "compiler/target.h"
+#include "compiler/translate.h"
+
+/* POCL hands the bitcode over in a file of this name and leaves it there. */
+#define BITCODE_PREFIX "/tmp/pocl-parallel"
+#define NOTES "jammed"
+
+int mcl_translate_build(struct mcl_translation *t, const char *folder, char **log, struct mcl_reason *why)
+{
+	int err = pocl_environment(folder);
+
+	*log = NULL;
+	if (err)
+		return mcl_reason(why, err, "no memory");
+	err = pocl_open(t->library, &t->pocl, why);
+	return err ? err : pocl_build(&t->pocl, &t->source, &t->program, log, why);
+}
+
+uint32_t mcl_translate_kernels(const struct mcl_translation *t)
+{
+	uint32_t count = *t->program.kernels != '\0';
+
+	for (const char *p = t->program.kernels; *p; p++)
+		count += *p == ';';
+	return count;
+}
+
+/* Have POCL give the bitcode of each function to this program before it makes machine code of it. */
+static int request_jam(const struct mcl_translation *t)
+{
+	char *command;
+	int err;
+
+	/* A shell reads it. */
+	if (strchr(t->self, '\'') || asprintf(&command, "'%s' --jam-bitcode %%(bc)", t->self) < 0)
+		return -ENOMEM;
+	err = setenv("POCL_BITCODE_FINALIZER", command, 1) ? -ENOMEM : 0;
+	free(command);
+	return err;
+}
+
+/* Remove POCL's left-overs. Returns whether anything was jammed. */
+static bool read_notes(const char *folder)
+{
+	char path[PATH_MAX], line[PATH_MAX];
+	bool jammed = false;
+	FILE *notes;
+
+	snprintf(path, sizeof(path), "%s/" NOTES, folder);
+	notes = fopen(path, "re");
+	while (notes && fgets(line, sizeof(line), notes)) {
+		line[strcspn(line, "\n")] = '\0';
+		jammed |= line[0] == '1';
+		if (line[0] && strncmp(line + 1, BITCODE_PREFIX, strlen(BITCODE_PREFIX)) == 0)
+			unlink(line + 1);
+	}
+	if (notes)
+		fclose(notes);
+	snprintf(path, sizeof(path), "%s/" NOTES, folder);
+	unlink(path);
+	return jammed;
+}
+
+int mcl_translate_jam(const char *folder, const char *path)
+{
+	struct mcl_reason why = { "" };
+	char notes[PATH_MAX];
+	int done = mcl_jam_file(path, &why);
+	FILE *out;
+
+	if (done < 0)
+		fprintf(stderr, "mirrorcl-cc: work-items do not share loops: %s\n", why.text);
+	snprintf(notes, sizeof(notes), "%s/" NOTES, folder);
+	out = fopen(notes, "ae");
+	if (out) {
+		fprintf(out, "%d%s\n", done == 1, path);
+		fclose(out);
+	}
+	return 0;
+}
+
+int mcl_translate_code(struct mcl_translation *t, const char *folder, const struct mcl_selection *selection, bool jam,
+		       uint8_t **code, size_t *size, struct mcl_reason *why)
+{
+	struct mcl_placeholder placeholder = { 0 };
+	char target[512];
+	struct mcl_assembly assembly = {
+		.target = target,
+		.producer = t->pocl.producer,
+		.options = t->options,
+		.placeholder = &placeholder,
+		.partial = selection->partial,
+		.no_globals = selection->partial && selection->kernel,
+		.jammed = jam,
+	};
+	struct mcl_co_writer writer;
+	struct poclbin bin;
+	uint8_t *binary = NULL;
+	size_t binary_size;
+	int err;
+
+	if (setenv("POCL_BINARY_SPECIALIZE_WG", selection->variants ? selection->variants : "", 1) ||
+	    (jam && request_jam(t)))
+		return mcl_reason(why, -ENOMEM, "no memory");
+	err = mcl_placeholder_plant(folder, t->program.kernels, selection, &placeholder);
+	if (err == -ENOMEM)
+		return mcl_reason(why, err, "no memory");
+	err = pocl_code(&t->pocl, &t->program, &binary, &binary_size, why);
+	if (!err)
+		err = poclbin_parse(binary, binary_size, &bin, why);
+	if (err)
+		goto out_binary;
+	if (jam && !read_notes(folder))
+		for (uint32_t i = 0; i < bin.kernel_count; i++)
+			bin.kernels[i].file_count = 0;
+	snprintf(target, sizeof(target), "%s %s", mcl_target_here(), t->pocl.target);
+	mcl_co_writer_init(&writer);
+	err = mcl_assemble(&bin, &assembly, &writer, why);
+	if (!err) {
+		err = mcl_co_writer_finish(&writer, code, size);
+		if (err)
+			mcl_reason(why, err, "the code object is too large");
+	}
+	mcl_co_writer_free(&writer);
+	poclbin_free(&bin);
+out_binary:
+	free(binary);
+	free(placeholder.bytes);
+	return err;
+}

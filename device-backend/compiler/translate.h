@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One program on its way through POCL, inside mirrorcl-cc: built once, then made code of, all at once or kernel by
+ * kernel. Knows no command line.
+ */
+#ifndef MCL_TRANSLATE_H
+#define MCL_TRANSLATE_H
+
+#include "compiler/placeholder.h"
+#include "compiler/pocl.h"
+
+struct mcl_translation {
+	/* The caller's. */
+	struct pocl_source source;
+	const char *library; /* POCL, or NULL: the installed one */
+	const char *options; /* as the code object shall name them */
+	const char *self; /* this program's file, for POCL to start; needed for .jam only */
+	/* Private. */
+	struct pocl pocl;
+	struct pocl_program program;
+};
+
+/*
+ * Load POCL and build. Changes the environment of the process. @log: as POCL wrote it, malloc'd, or NULL.
+ * Returns as pocl_open() and pocl_build().
+ */
+int mcl_translate_build(struct mcl_translation *t, const char *folder, char **log, struct mcl_reason *why);
+
+/* How many kernels there are, after mcl_translate_build(). */
+uint32_t mcl_translate_kernels(const struct mcl_translation *t);
+
+/*
+ * Make what @selection says into a code object, malloc'd: once in the life of a process, since POCL makes a program's
+ * code once. @jam: have work-items share loops in specialised functions; where that changes nothing the kernel gets no
+ * function at all. Returns as pocl_code() and mcl_assemble(); -EPROTO: POCL's binary is of an unknown version.
+ */
+int mcl_translate_code(struct mcl_translation *t, const char *folder, const struct mcl_selection *selection, bool jam,
+		       uint8_t **code, size_t *size, struct mcl_reason *why);
+
+/* What POCL starts for .jam: "@self --jam-bitcode @path". Leaves a note of what it did in @folder. Always 0. */
+int mcl_translate_jam(const char *folder, const char *path);
+
+#endif
