@@ -101,8 +101,17 @@ int mcl_program_load(struct mcl_backend *b, struct mcl_code_object *co, struct m
 /* The caller guarantees that no packet in flight uses it. NULL is allowed. */
 void mcl_program_unload(struct mcl_program_code *code);
 
+/* Kinds of functions that a kernel may have, which do the same and differ in speed. */
+enum mcl_variant {
+	MCL_VARIANT_GENERIC, /* for any local size and offset, or for the one that the source demands */
+	MCL_VARIANT_SPECIALISED, /* for one local size, without a global offset */
+	MCL_VARIANT_JAMMED, /* the same, with loops that work-items share */
+	MCL_VARIANT_COUNT,
+};
+
 /*
- * Add the specialised variants of @co, another build of the same program, to a loaded program, for later launches.
+ * Add the functions in @co, another build of the same program or of a part of it, to a loaded program, for later
+ * launches. @co may be partial (code_object.h), and so may what the program was loaded with.
  * May be called from any thread while kernels run. Returns as mcl_program_load().
  */
 int mcl_program_add_variants(struct mcl_program_code *code, struct mcl_code_object *co, struct mcl_reason *why);
@@ -159,13 +168,14 @@ struct mcl_launch {
 	uint64_t num_groups[3]; /* >= 1 each */
 	uint64_t local_size[3]; /* >= 1 each */
 	const struct mcl_arg *args; /* one for each argument of the kernel */
+	enum mcl_variant variant; /* a wish; one that is there and fits is taken anyway */
 };
 
 /*
  * Every submission: on success *@seq is the packet's number in this ring and the packet may already run.
  * Returns 0; -EAGAIN: the ring is full: retire completed packets, wait for the oldest, try again (with none of its own
  * in flight, on a ring that shares: the notify callback runs when there is room); -ENODEV: backend dead; -E2BIG:
- * arguments or group count too large; -ENOSPC: local memory needed exceeds the device's; -ENOMEM.
+ * arguments or group count too large, or no function for this local size; -ENOSPC: local memory needed exceeds the device's; -ENOMEM.
  */
 int mcl_ring_launch(struct mcl_ring *ring, const struct mcl_launch *launch, uint32_t flags, uint64_t *seq,
 		    struct mcl_reason *why);

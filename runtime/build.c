@@ -5,9 +5,7 @@
 #include <string.h>
 
 #include "runtime/program.h"
-#include "runtime/specialize.h"
-#include "runtime/used_sizes.h"
-#include "support/config.h"
+#include "runtime/variant.h"
 
 static void free_strings(char **strings, uint32_t count)
 {
@@ -32,6 +30,7 @@ static char **copy_strings(const char *const *strings, uint32_t count)
 
 static void free_source(struct mcl_source *source)
 {
+	mcl_session_free(source->session);
 	free_strings(source->header_names, source->header_count);
 	free_strings(source->header_texts, source->header_count);
 	free(source->options);
@@ -49,11 +48,12 @@ struct mcl_source *mcl_source_create(const char *text, size_t size, const char *
 	atomic_init(&source->refs, 1);
 	source->size = size;
 	source->header_count = header_count;
+	source->session = mcl_session_create();
 	source->text = malloc(size + 1);
 	source->options = strdup(options ? options : "");
 	source->header_names = copy_strings(header_names, header_count);
 	source->header_texts = copy_strings(header_texts, header_count);
-	if (!source->text || !source->options || !source->header_names || !source->header_texts) {
+	if (!source->session || !source->text || !source->options || !source->header_names || !source->header_texts) {
 		free_source(source);
 		return NULL;
 	}
@@ -77,6 +77,7 @@ void mcl_source_put(struct mcl_source *source)
 void mcl_source_request(const struct mcl_source *source, struct mcl_compile_request *req)
 {
 	*req = (struct mcl_compile_request){
+		.session = source->session,
 		.source = source->text,
 		.source_size = source->size,
 		.options = source->options,
@@ -88,23 +89,24 @@ void mcl_source_request(const struct mcl_source *source, struct mcl_compile_requ
 
 int mcl_build_compile(struct mcl_source *source, struct mcl_code_object **co, char **log, struct mcl_reason *why)
 {
-	uint32_t sizes[MCL_SPECIALIZED_SIZES][3];
 	struct mcl_compile_request req;
 
 	mcl_source_request(source, &req);
-	/* Normally a hit in the cache: the sizes are noted after the program was compiled for exactly these. */
-	if (mcl_config()->specialize)
-		req.local_size_count = mcl_used_sizes_load(source, sizes);
-	if (req.local_size_count) {
-		req.local_sizes = (const uint32_t(*)[3])sizes;
-		if (mcl_compile(&req, co, log, why) == 0)
-			return 0;
-		free(*log);
-		*log = NULL;
-		req.local_size_count = 0;
-		req.local_sizes = NULL;
-	}
+	req.part = MCL_COMPILE_DESCRIPTION;
 	return mcl_compile(&req, co, log, why);
+}
+
+int mcl_build_whole(struct mcl_code_object *co, const struct mcl_source *source, struct mcl_code_object **out,
+		    struct mcl_reason *why)
+{
+	struct mcl_compile_request req;
+
+	if (!source || mcl_co_whole(co)) {
+		*out = mcl_code_object_get(co);
+		return 0;
+	}
+	mcl_source_request(source, &req);
+	return mcl_compile(&req, out, NULL, why);
 }
 
 int mcl_build_create(cl_context context, struct mcl_code_object *co, struct mcl_source *source, struct mcl_build **out,
@@ -122,8 +124,14 @@ int mcl_build_create(cl_context context, struct mcl_code_object *co, struct mcl_
 		return err;
 	}
 	build->co = mcl_code_object_get(co);
-	if (source)
-		build->specialization = mcl_specialization_create(build, source);
+	if (source) {
+		build->source = mcl_source_get(source);
+		build->variants = mcl_variants_create(build, source);
+		if (!build->variants) {
+			mcl_build_put(build);
+			return mcl_reason(why, -ENOMEM, "no memory for a build");
+		}
+	}
 	*out = build;
 	return 0;
 }
@@ -138,14 +146,20 @@ void mcl_build_put(struct mcl_build *build)
 {
 	if (!build || atomic_fetch_sub_explicit(&build->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	mcl_specialization_detach(build->specialization);
+	mcl_variants_detach(build->variants);
 	mcl_program_unload(build->code);
 	mcl_code_object_put(build->co);
+	mcl_source_put(build->source);
 	free(build);
 }
 
-void mcl_build_request_local_size(struct mcl_build *build, const uint64_t local[3])
+int mcl_build_prepare(struct mcl_build *build, struct mcl_launch *launch, struct mcl_variant_use *use,
+		      struct mcl_reason *why)
 {
-	if (build->specialization)
-		mcl_specialization_request(build->specialization, local);
+	if (build->variants)
+		return mcl_variants_prepare(build->variants, launch, use, why);
+	/* What was put into a binary beside the generic function was wanted. */
+	launch->variant = MCL_VARIANT_SPECIALISED;
+	use->shape = NULL;
+	return 0;
 }

@@ -86,6 +86,7 @@ static struct mcl_command *create(cl_command_queue q, cl_command_type type)
 	cmd->blob = NULL;
 	cmd->waits = cmd->waits_inline;
 	cmd->build = NULL;
+	cmd->use.shape = NULL;
 	cmd->mems = cmd->mems_inline;
 	cmd->mem_count = 0;
 	if (q->profiling)
@@ -383,6 +384,7 @@ static int keep_alive(struct mcl_command *cmd, const struct mcl_request *req)
 	}
 	if (req->build)
 		cmd->build = mcl_build_get(req->build);
+	cmd->use = req->use;
 	return 0;
 }
 

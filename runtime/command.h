@@ -98,6 +98,7 @@ struct mcl_command {
 	void *blob; /* memory that the payload points into */
 	struct mcl_wait_node waits_inline[MCL_COMMAND_WAITS], *waits;
 	struct mcl_build *build; /* reference, or NULL */
+	struct mcl_variant_use use; /* of the build */
 	cl_mem mems_inline[MCL_COMMAND_MEMS], *mems; /* references */
 	uint32_t mem_count;
 	uint64_t queued_ns, submit_ns, start_ns, end_ns; /* with profiling */
@@ -120,6 +121,7 @@ struct mcl_request {
 	const cl_event *wait_list;
 	cl_event *event; /* NULL: the application wants none */
 	struct mcl_build *build; /* to be kept alive, or NULL */
+	struct mcl_variant_use use; /* of the build, for a launch that is to be measured */
 	const cl_mem *mems; /* to be kept alive; NULL entries are skipped */
 	uint32_t mem_count;
 	pthread_mutex_t *args_lock; /* held by the caller; unlocked here in every case. May be NULL */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Kernel launches: checks, the choice of a local size, and the launch packet. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "runtime/command.h"
@@ -157,6 +158,27 @@ static cl_int gather_args(const char *function, cl_kernel kernel, struct mcl_arg
 	return CL_SUCCESS;
 }
 
+/* The kernel's code, which the first launch may have to wait for. */
+static cl_int prepare(const char *function, cl_command_queue queue, cl_kernel kernel, struct mcl_launch *launch,
+		      struct mcl_variant_use *use)
+{
+	struct mcl_reason why = { "" };
+	int err;
+
+	/* A dead device is for the enqueue to report. In the child of a fork the build's locks may be held for ever. */
+	if (!mcl_backend_alive(queue->context->backend))
+		return CL_SUCCESS;
+	err = mcl_build_prepare(kernel->build, launch, use, &why);
+	if (!err)
+		return CL_SUCCESS;
+	return mcl_cl_error(function,
+			    err == -ENOMEM ? CL_OUT_OF_HOST_MEMORY :
+			    err == -ENODEV ? CL_DEVICE_NOT_AVAILABLE :
+					     CL_INVALID_PROGRAM_EXECUTABLE,
+			    "kernel '%.100s' has no code: %s", mcl_co_string(kernel->build->co, kernel->info->name),
+			    why.text);
+}
+
 static cl_int enqueue(const char *function, cl_command_queue queue, cl_kernel kernel, cl_command_type type,
 		      cl_uint work_dim, const size_t *offset, const size_t *global_size, const size_t *local_size,
 		      cl_uint num_events, const cl_event *wait_list, cl_event *event)
@@ -187,6 +209,12 @@ static cl_int enqueue(const char *function, cl_command_queue queue, cl_kernel ke
 	err = set_sizes(function, kernel, work_dim, offset, global_size, local_size, &launch, &nothing);
 	if (err)
 		return err;
+	launch.kernel = kernel->index;
+	if (!nothing) {
+		err = prepare(function, queue, kernel, &launch, &req.use);
+		if (err)
+			return err;
+	}
 	if (kernel->info->arg_count > STACK_ARGS) {
 		args = malloc(kernel->info->arg_count * sizeof(*args));
 		mems = malloc(kernel->info->arg_count * sizeof(cl_mem));
@@ -204,9 +232,7 @@ static cl_int enqueue(const char *function, cl_command_queue queue, cl_kernel ke
 	req.args_lock = &kernel->lock;
 	req.payload.kind = MCL_COMMAND_NOP;
 	if (!nothing) {
-		mcl_build_request_local_size(kernel->build, launch.local_size);
 		launch.code = kernel->build->code;
-		launch.kernel = kernel->index;
 		launch.args = args;
 		req.payload.kind = MCL_COMMAND_LAUNCH;
 		req.payload.launch = &launch;

@@ -115,13 +115,19 @@ static cl_int parse_binaries(const char *function, cl_uint count, const size_t *
 	for (cl_uint i = 0; i < count; i++) {
 		struct mcl_code_object *co;
 		struct mcl_reason why;
+		int err;
 
 		if (!lengths[i] || !binaries[i]) {
 			set_status(binary_status, i, CL_INVALID_VALUE);
 			error = mcl_cl_error(function, CL_INVALID_VALUE, "binaries[%u] is empty", i);
 			continue;
 		}
-		switch (mcl_code_object_parse(binaries[i], lengths[i], &co, &why)) {
+		err = mcl_code_object_parse(binaries[i], lengths[i], &co, &why);
+		if (!err && !mcl_co_whole(co)) {
+			mcl_code_object_put(co);
+			err = mcl_reason(&why, -EBADMSG, "the code object holds only a part of its program");
+		}
+		switch (err) {
 		case 0:
 			set_status(binary_status, i, CL_SUCCESS);
 			if (*out)

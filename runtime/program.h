@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Program and kernel objects. Lock order: kernel->lock, then program->lock, then a specialisation's lock.
+ * Program and kernel objects. Lock order: kernel->lock, then program->lock, then the lock of variant.h.
  *
  * A program has a build: what one successful clBuildProgram made and placed in the engine. Kernels and packets in flight
  * hold the build, not the program, so that it lives until the last of them ends.
@@ -24,6 +24,7 @@ struct mcl_source {
 	char *options; /* never NULL */
 	uint32_t header_count;
 	char **header_names, **header_texts;
+	struct mcl_session *session; /* its compiler */
 };
 
 /* Copies everything; @options may be NULL. Returns NULL when memory is short. */
@@ -35,19 +36,29 @@ void mcl_source_put(struct mcl_source *source); /* NULL is allowed */
 /* The request to compile it, without local sizes; valid as long as @source. */
 void mcl_source_request(const struct mcl_source *source, struct mcl_compile_request *req);
 
-struct mcl_specialization;
+struct mcl_variants;
+struct mcl_shape;
+
+/* What a launch is to tell of the function that it ran; see variant.h. */
+struct mcl_variant_use {
+	struct mcl_shape *shape; /* NULL: nothing is to be told */
+	enum mcl_variant variant;
+	uint64_t groups;
+	uint64_t faults; /* of the device, before the launch */
+};
 
 /* What one successful build made. Kernels and packets in flight keep it alive. */
 struct mcl_build {
 	_Atomic uint32_t refs;
 	struct mcl_code_object *co;
 	struct mcl_program_code *code;
-	struct mcl_specialization *specialization; /* NULL: none wanted, or made from a binary */
+	struct mcl_source *source; /* NULL: made from a binary, which is whole */
+	struct mcl_variants *variants; /* NULL: likewise */
 };
 
 /*
- * Compile @source, or find it in the cache, together with the specialised work-group functions that earlier runs of the
- * program used. As mcl_compile().
+ * Have @source checked and described, or find the description in the cache: the code of its kernels comes when they are
+ * launched (variant.h). As mcl_compile().
  */
 int mcl_build_compile(struct mcl_source *source, struct mcl_code_object **co, char **log, struct mcl_reason *why);
 
@@ -59,11 +70,15 @@ int mcl_build_create(cl_context context, struct mcl_code_object *co, struct mcl_
 struct mcl_build *mcl_build_get(struct mcl_build *build);
 void mcl_build_put(struct mcl_build *build); /* no locks held; NULL is allowed */
 
+/* @co, or if that is only a description of @source, all of it, compiled now. A reference. As mcl_compile(). */
+int mcl_build_whole(struct mcl_code_object *co, const struct mcl_source *source, struct mcl_code_object **out,
+		    struct mcl_reason *why);
+
 /*
- * A kernel of @build is launched with this local size: after a few such launches have work-group functions compiled for it
- * in the background. Costs a few loads; never waits; any lock may be held.
+ * Make sure that the kernel can be launched, and choose the function: see mcl_variants_prepare(). No locks held.
  */
-void mcl_build_request_local_size(struct mcl_build *build, const uint64_t local[3]);
+int mcl_build_prepare(struct mcl_build *build, struct mcl_launch *launch, struct mcl_variant_use *use,
+		      struct mcl_reason *why);
 
 /* ---- programs: program.c, program_build.c, program_link.c, program_info.c ---- */
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* What can be asked of a program and of its last build. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,6 +22,41 @@ static cl_int binaries(const char *function, const struct mcl_code_object *co, s
 	}
 	if (param_value_size_ret)
 		*param_value_size_ret = sizeof(to);
+	return CL_SUCCESS;
+}
+
+/*
+ * The program's binary in *@co, a reference, becomes whole: what was built is only a description (variant.h) until somebody
+ * asks for the binary. From then on it is this one.
+ */
+static cl_int make_whole(const char *function, cl_program program, struct mcl_code_object **co)
+{
+	struct mcl_source *source = NULL;
+	struct mcl_code_object *whole;
+	struct mcl_reason why = { "" };
+	int err;
+
+	if (!*co || mcl_co_whole(*co))
+		return CL_SUCCESS;
+	pthread_mutex_lock(&program->lock);
+	if (program->build && program->build->source)
+		source = mcl_source_get(program->build->source);
+	else if (program->compiled_from)
+		source = mcl_source_get(program->compiled_from);
+	pthread_mutex_unlock(&program->lock);
+	err = mcl_build_whole(*co, source, &whole, &why);
+	mcl_source_put(source);
+	if (err)
+		return mcl_cl_error(function, err == -ENOMEM ? CL_OUT_OF_HOST_MEMORY : CL_OUT_OF_RESOURCES,
+				    "the program's code cannot be completed: %s", why.text);
+	pthread_mutex_lock(&program->lock);
+	if (program->binary == *co) {
+		mcl_code_object_put(program->binary);
+		program->binary = mcl_code_object_get(whole);
+	}
+	pthread_mutex_unlock(&program->lock);
+	mcl_code_object_put(*co);
+	*co = whole;
 	return CL_SUCCESS;
 }
 
@@ -82,10 +118,14 @@ cl_int clGetProgramInfo(cl_program program, cl_program_info param_name, size_t p
 		error = MCL_INFO(NULL, 0);
 		break;
 	case CL_PROGRAM_BINARY_SIZES:
-		error = MCL_INFO_VALUE(size_t, co ? co->size : 0);
+		error = make_whole(__func__, program, &co);
+		if (!error)
+			error = MCL_INFO_VALUE(size_t, co ? co->size : 0);
 		break;
 	case CL_PROGRAM_BINARIES:
-		error = binaries(__func__, co, param_value_size, param_value, param_value_size_ret);
+		error = make_whole(__func__, program, &co);
+		if (!error)
+			error = binaries(__func__, co, param_value_size, param_value, param_value_size_ret);
 		break;
 	case CL_PROGRAM_NUM_KERNELS:
 		if (!executable)

@@ -15,6 +15,7 @@
 
 #include "runtime/command.h"
 #include "runtime/service.h"
+#include "runtime/variant.h"
 
 /* In an out-of-order queue: its place among the held ones matters. */
 static bool holds_place(const struct mcl_command *cmd, enum mcl_command_kind kind)
@@ -54,6 +55,8 @@ int mcl_schedule_push(struct mcl_command *cmd, const struct mcl_payload *payload
 		cmd->submit_ns = mcl_backend_clock_ns();
 	switch (payload->kind) {
 	case MCL_COMMAND_LAUNCH:
+		if (cmd->use.shape)
+			cmd->use.faults = mcl_variant_faults(q->context->backend);
 		err = mcl_ring_launch(q->ring, payload->launch, flags, &cmd->seq, NULL);
 		break;
 	case MCL_COMMAND_COPY:
@@ -283,6 +286,9 @@ static void finish_packet(struct mcl_command *cmd, const struct mcl_packet_resul
 		cmd->end_ns = result->end_ns > cmd->start_ns ? result->end_ns : cmd->start_ns;
 	}
 	cmd->aborted = result->status != MCL_STATUS_OK;
+	if (cmd->use.shape && !cmd->aborted && result->end_ns > result->start_ns)
+		mcl_variant_measured(&cmd->use, result->end_ns - result->start_ns,
+				     mcl_variant_faults(cmd->event.queue->context->backend));
 	if (cmd->aborted)
 		status = mcl_status_error(result->status);
 	else if (atomic_load_explicit(&cmd->doomed, memory_order_relaxed))

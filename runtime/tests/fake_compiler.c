@@ -16,6 +16,17 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct mcl_fake_compiler counts;
 static void (*hook)(const struct mcl_compile_request *req, void *ctx);
 static void *hook_ctx;
+static bool nothing_to_jam, cached;
+
+void mcl_fake_compiler_set_jam(bool possible)
+{
+	nothing_to_jam = !possible;
+}
+
+void mcl_fake_compiler_set_cached(bool all)
+{
+	cached = all;
+}
 
 void mcl_fake_compiler_counts(struct mcl_fake_compiler *out)
 {
@@ -49,9 +60,9 @@ static void add_image(struct mcl_co_writer *w)
 	mcl_co_writer_append(w, &w->images, &image, sizeof(image));
 }
 
-static uint32_t add_variant(struct mcl_co_writer *w, const uint32_t size[3])
+static uint32_t add_variant(struct mcl_co_writer *w, const uint32_t size[3], uint32_t flags)
 {
-	struct mcl_co_variant v = { .flags = size ? 0 : MCL_CO_ANY_LOCAL_SIZE };
+	struct mcl_co_variant v = { .flags = flags | (size ? 0 : MCL_CO_ANY_LOCAL_SIZE) };
 
 	if (size)
 		memcpy(v.local_size, size, sizeof(v.local_size));
@@ -91,10 +102,24 @@ static int add_argument(struct mcl_co_writer *w, const char *word, uint32_t inde
 	return 0;
 }
 
+static void add_one_variant(struct mcl_co_writer *w, const struct mcl_compile_request *req, struct mcl_co_kernel *k)
+{
+	const uint32_t flags = MCL_CO_ZERO_OFFSET | (req->jam ? MCL_CO_JAMMED : 0);
+
+	if (req->jam && nothing_to_jam)
+		return;
+	if (req->local_size_count)
+		k->first_variant = add_variant(w, req->local_sizes[0], flags);
+	else
+		k->first_variant = add_variant(w, k->reqd_local_size[0] ? k->reqd_local_size : NULL, 0);
+	k->variant_count = 1;
+}
+
 static int add_kernel(struct mcl_co_writer *w, const struct mcl_compile_request *req, char *line, bool arg_info)
 {
 	struct mcl_co_kernel k = { .preferred_multiple = 8, .private_bytes = 16, .has_arg_info = arg_info };
 	char *save, *word = strtok_r(line, " ", &save);
+	const char *name = word;
 	uint64_t bytes;
 
 	if (!word)
@@ -114,14 +139,10 @@ static int add_kernel(struct mcl_co_writer *w, const struct mcl_compile_request 
 			return -ENOEXEC;
 		}
 	}
-	k.variant_count = 1;
-	if (k.reqd_local_size[0]) {
-		k.first_variant = add_variant(w, k.reqd_local_size);
-	} else {
-		k.first_variant = add_variant(w, NULL);
-		for (uint32_t i = 0; i < req->local_size_count; i++, k.variant_count++)
-			add_variant(w, req->local_sizes[i]);
-	}
+	if (req->part == MCL_COMPILE_KERNEL && !strcmp(req->kernel, name))
+		add_one_variant(w, req, &k);
+	else if (req->part == MCL_COMPILE_WHOLE)
+		add_one_variant(w, &(struct mcl_compile_request){ 0 }, &k);
 	mcl_co_writer_append(w, &w->kernels, &k, sizeof(k));
 	return 0;
 }
@@ -134,7 +155,7 @@ static int statement(struct mcl_co_writer *w, const struct mcl_compile_request *
 		return add_kernel(w, req, line + 7, *arg_info);
 	if (!strncmp(line, "globals ", 8)) {
 		w->header.global_size = (uint64_t)atoi(line + 8);
-		w->header.global_init = add_variant(w, NULL);
+		w->header.global_init = add_variant(w, NULL, 0);
 		return 0;
 	}
 	if (!strncmp(line, "include ", 8)) {
@@ -186,9 +207,12 @@ int mcl_compile(const struct mcl_compile_request *req, struct mcl_code_object **
 
 	pthread_mutex_lock(&lock);
 	counts.calls++;
-	counts.local_size_count = req->local_size_count;
-	for (uint32_t i = 0; i < req->local_size_count && i < 8; i++)
-		memcpy(counts.local_sizes[i], req->local_sizes[i], sizeof(counts.local_sizes[i]));
+	counts.parts[req->part]++;
+	if (req->local_size_count)
+		memcpy(counts.local_size, req->local_sizes[0], sizeof(counts.local_size));
+	counts.specialised += req->local_size_count && !req->cached_only && !req->jam;
+	counts.jammed += req->local_size_count && !req->cached_only && req->jam;
+	counts.looked_up += req->cached_only;
 	fn = hook;
 	ctx = hook_ctx;
 	pthread_mutex_unlock(&lock);
@@ -196,7 +220,11 @@ int mcl_compile(const struct mcl_compile_request *req, struct mcl_code_object **
 		fn(req, ctx);
 
 	*out = NULL;
-	if (strstr(options, "-bad"))
+	if (req->cached_only && !cached)
+		err = -ENODATA;
+	else if (strstr(options, "-nokernel") && req->part == MCL_COMPILE_KERNEL)
+		err = mcl_reason(why, -ECHILD, "the compiler crashed");
+	else if (strstr(options, "-bad"))
 		err = mcl_reason(why, -EINVAL, "unknown option -bad");
 	else if (strstr(options, "-missing"))
 		err = mcl_reason(why, -ENOENT, "there is no compiler");

@@ -174,20 +174,26 @@ struct mcl_loaded {
 	struct mcl_code_object *co;
 	uint64_t offset, size; /* all images, in the window */
 	uint64_t *image_base; /* address of each image */
-	const struct mcl_co_kernel *
-		*kernels; /* for each kernel of the first one loaded, ours of the same name, or NULL */
+};
+
+/* More functions for a kernel. */
+struct mcl_piece {
+	struct mcl_piece *next;
+	const struct mcl_loaded *loaded;
+	const struct mcl_co_kernel *kernel; /* of that code object */
 };
 
 struct mcl_program_code {
 	struct mcl_backend *backend;
 	struct mcl_program_code *next, *prev; /* under programs_lock */
-	struct mcl_loaded first; /* with the generic variants */
+	struct mcl_loaded first; /* describes the kernels; with code or without */
 	_Atomic(struct mcl_loaded *) more; /* newest first */
+	_Atomic(struct mcl_piece *) *pieces; /* one list for each kernel, newest first */
 	void *vars; /* program-scope variables, NULL if none */
 	uint64_t vars_size;
 };
 
-/* Entry point for a launch: the most specialised variant that fits. 0: none does. */
+/* Entry point for a launch: the variant that it wishes for, or one that fits. 0: none does. */
 uint64_t mcl_program_entry(const struct mcl_program_code *code, const struct mcl_launch *launch);
 
 /* ---- svm.c ---- */

@@ -94,7 +94,6 @@ static void unload_one(struct mcl_backend *b, struct mcl_loaded *l)
 		give_back(b, l);
 	mcl_code_object_put(l->co);
 	free(l->image_base);
-	free(l->kernels);
 }
 
 static int load_one(struct mcl_backend *b, struct mcl_code_object *co, struct mcl_loaded *l, struct mcl_reason *why)
@@ -185,8 +184,14 @@ int mcl_program_load(struct mcl_backend *b, struct mcl_code_object *co, struct m
 	if (!code)
 		return mcl_reason(why, -ENOMEM, "out of memory");
 	code->backend = b;
+	code->pieces = calloc(co->header->kernels.count + (size_t)1, sizeof(*code->pieces));
+	if (!code->pieces) {
+		free(code);
+		return mcl_reason(why, -ENOMEM, "out of memory");
+	}
 	err = load_one(b, co, &code->first, why);
 	if (err) {
+		free(code->pieces);
 		free(code);
 		return err;
 	}
@@ -230,16 +235,38 @@ void mcl_program_unload(struct mcl_program_code *code)
 		free(l);
 		l = next;
 	}
+	for (uint32_t i = 0; i < code->first.co->header->kernels.count; i++) {
+		for (struct mcl_piece *piece = atomic_load(&code->pieces[i]), *next; piece; piece = next) {
+			next = piece->next;
+			free(piece);
+		}
+	}
+	free(code->pieces);
 	unload_one(b, &code->first);
 	if (code->vars)
 		mcl_svm_free(b, code->vars, code->vars_size);
 	free(code);
 }
 
+/* Make the functions that @l has for kernel @index known. */
+static int add_piece(struct mcl_program_code *code, uint32_t index, const struct mcl_loaded *l,
+		     const struct mcl_co_kernel *kernel)
+{
+	struct mcl_piece *piece = malloc(sizeof(*piece)), *head = atomic_load(&code->pieces[index]);
+
+	if (!piece)
+		return -ENOMEM;
+	piece->loaded = l;
+	piece->kernel = kernel;
+	do
+		piece->next = head;
+	while (!atomic_compare_exchange_weak(&code->pieces[index], &head, piece));
+	return 0;
+}
+
 int mcl_program_add_variants(struct mcl_program_code *code, struct mcl_code_object *co, struct mcl_reason *why)
 {
 	const struct mcl_code_object *first = code->first.co;
-	const uint32_t kernels = first->header->kernels.count;
 	struct mcl_loaded *l = calloc(1, sizeof(*l)), *head;
 	int err;
 
@@ -250,25 +277,20 @@ int mcl_program_add_variants(struct mcl_program_code *code, struct mcl_code_obje
 		free(l);
 		return err;
 	}
-	l->kernels = calloc(kernels ? kernels : 1, sizeof(*l->kernels));
-	if (!l->kernels) {
-		unload_one(code->backend, l);
-		free(l);
-		return mcl_reason(why, -ENOMEM, "out of memory");
-	}
-	for (uint32_t i = 0; i < kernels; i++) {
-		const struct mcl_co_kernel *mine = &first->kernels[i];
-		const struct mcl_co_kernel *k = mcl_co_find_kernel(co, mcl_co_string(first, mine->name));
-
-		/* The same arguments in the same places, or it is not the same kernel. */
-		if (k && k->arg_count == mine->arg_count && k->local_count == mine->local_count)
-			l->kernels[i] = k;
-	}
+	/* It stays as long as the program, whatever happens now. */
 	head = atomic_load(&code->more);
 	do
 		l->next = head;
 	while (!atomic_compare_exchange_weak(&code->more, &head, l));
-	return 0;
+	for (uint32_t i = 0; !err && i < first->header->kernels.count; i++) {
+		const struct mcl_co_kernel *mine = &first->kernels[i];
+		const struct mcl_co_kernel *k = mcl_co_find_kernel(co, mcl_co_string(first, mine->name));
+
+		/* The same arguments in the same places, or it is not the same kernel. */
+		if (k && k->variant_count && k->arg_count == mine->arg_count && k->local_count == mine->local_count)
+			err = add_piece(code, i, l, k);
+	}
+	return err ? mcl_reason(why, err, "out of memory") : 0;
 }
 
 /* ---- choosing ---- */
@@ -286,11 +308,19 @@ static bool fits(const struct mcl_co_variant *v, const struct mcl_launch *l)
 	return true;
 }
 
-/* More assumptions made at compile time: better code. */
-static int specialisation(const struct mcl_co_variant *v)
+static enum mcl_variant kind_of(const struct mcl_co_variant *v)
 {
-	return (v->flags & MCL_CO_ANY_LOCAL_SIZE ? 0 : 4) + (v->flags & MCL_CO_ZERO_OFFSET ? 2 : 0) +
-	       (v->flags & MCL_CO_SMALL_GRID ? 1 : 0);
+	if (v->flags & MCL_CO_JAMMED)
+		return MCL_VARIANT_JAMMED;
+	return v->flags & MCL_CO_ZERO_OFFSET ? MCL_VARIANT_SPECIALISED : MCL_VARIANT_GENERIC;
+}
+
+/* What is wished for, else the generic one, which fits most launches, else anything. */
+static int suits(const struct mcl_co_variant *v, const struct mcl_launch *l)
+{
+	const enum mcl_variant kind = kind_of(v);
+
+	return kind == l->variant ? 3 : kind == MCL_VARIANT_GENERIC ? 2 : 1;
 }
 
 static void consider(const struct mcl_loaded *loaded, const struct mcl_co_kernel *k, const struct mcl_launch *l,
@@ -299,8 +329,8 @@ static void consider(const struct mcl_loaded *loaded, const struct mcl_co_kernel
 	for (uint32_t i = 0; i < k->variant_count; i++) {
 		const struct mcl_co_variant *v = &loaded->co->variants[k->first_variant + i];
 
-		if (fits(v, l) && specialisation(v) > *best) {
-			*best = specialisation(v);
+		if (fits(v, l) && suits(v, l) > *best) {
+			*best = suits(v, l);
 			*entry = loaded->image_base[v->image] + v->entry;
 		}
 	}
@@ -308,13 +338,13 @@ static void consider(const struct mcl_loaded *loaded, const struct mcl_co_kernel
 
 uint64_t mcl_program_entry(const struct mcl_program_code *code, const struct mcl_launch *l)
 {
-	struct mcl_loaded *more = atomic_load_explicit(&((struct mcl_program_code *)code)->more, memory_order_acquire);
+	const struct mcl_piece *piece =
+		atomic_load_explicit(&((struct mcl_program_code *)code)->pieces[l->kernel], memory_order_acquire);
 	uint64_t entry = 0;
-	int best = -1;
+	int best = 0;
 
 	consider(&code->first, &code->first.co->kernels[l->kernel], l, &best, &entry);
-	for (; more; more = more->next)
-		if (more->kernels[l->kernel])
-			consider(more, more->kernels[l->kernel], l, &best, &entry);
+	for (; piece && best < 3; piece = piece->next)
+		consider(piece->loaded, piece->kernel, l, &best, &entry);
 	return entry;
 }
