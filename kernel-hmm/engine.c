@@ -143,12 +143,9 @@ static vm_fault_t hm_engine_huge_fault(struct vm_fault *vmf, unsigned int order)
 
 	mutex_lock(&ctx->install);
 	mutex_lock(&ctx->lock);
-	/* Read-only before: off with it, whatever comes then. */
-	if (!pmd_none(READ_ONCE(*vmf->pmd))) {
+	/* Read-only before: off with it, and this is still a write; see hm_engine_mkwrite(). */
+	if (!pmd_none(READ_ONCE(*vmf->pmd)))
 		hm_engine_shoot_down(ctx, vmf->pgoff, vmf->pgoff);
-		ret = VM_FAULT_NOPAGE;
-		goto out;
-	}
 	if (ctx->dead || address < vma->vm_start || address + HM_BLOCK_SIZE > vma->vm_end ||
 	    ((address >> PAGE_SHIFT) ^ (vmf->pgoff - ((vmf->address - address) >> PAGE_SHIFT))) %
 		    HM_BLOCK_PAGES)
@@ -173,17 +170,35 @@ out:
 }
 
 /*
- * A write to a read-only entry. The core would make it writable: take it away and
- * let the access be an ordinary fault.
+ * A write to a read-only entry, which the core would make writable. It is served
+ * here as a write: an instruction that reads and then writes would else begin with
+ * a read again, get the same entry, and so on for ever.
  */
 static vm_fault_t hm_engine_mkwrite(struct vm_fault *vmf)
 {
 	struct hm_context *ctx = vmf->vma->vm_file->private_data;
+	int generation = atomic_read(&ctx->queue.generation);
+	vm_fault_t ret;
+	u64 entry;
 
+	/* An answer after this point makes the queue send us back. */
+	smp_rmb();
 	mutex_lock(&ctx->lock);
-	hm_engine_shoot_down(ctx, vmf->pgoff, vmf->pgoff);
+	entry = ctx->dead ? 0 : hm_engine_entry(ctx, vmf);
+	if (entry)
+		hm_engine_shoot_down(ctx, vmf->pgoff, vmf->pgoff);
 	mutex_unlock(&ctx->lock);
-	return VM_FAULT_NOPAGE;
+	if (entry)
+		return hm_engine_install(ctx, vmf) ?: VM_FAULT_NOPAGE;
+	if (READ_ONCE(ctx->dead))
+		return VM_FAULT_SIGBUS;
+	if (hm_queue_take_verdict(&ctx->queue, vmf->pgoff)) {
+		hm_count(ctx->account, HMM_MIRROR_COUNT_FAILED, 1);
+		return VM_FAULT_SIGSEGV;
+	}
+	/* The core looks for an error or NOPAGE before it goes on with the entry. */
+	ret = hm_engine_wait(ctx, vmf, generation);
+	return ret & VM_FAULT_RETRY ? ret | VM_FAULT_NOPAGE : ret;
 }
 
 static const struct vm_operations_struct hm_engine_vm_ops = {

@@ -52,6 +52,9 @@ static uint64_t engine_perform(const struct engine_request *request)
 		for (i = 0; i < request->value; i++)
 			__atomic_fetch_add((uint64_t *)request->address, 1, __ATOMIC_SEQ_CST);
 		return 0;
+	case ENGINE_BUMP:
+		__asm__ volatile("addq %1, %0" : "+m"(*word) : "r"(request->value) : "cc");
+		return 0;
 	case ENGINE_SPRAY:
 		host_spray((void *)request->address, request->size, request->value,
 			   syscall(SYS_gettid));

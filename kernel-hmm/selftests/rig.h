@@ -30,6 +30,7 @@ enum engine_op {
 	ENGINE_FILL,	/* word i of the range becomes value + i */
 	ENGINE_CHECK,	/* returns how many words are not value + i */
 	ENGINE_ADD,	/* value times: atomically add 1 to the word */
+	ENGINE_BUMP,	/* add value to the word with one instruction that reads, then writes */
 	ENGINE_SPRAY,	/* value times: add 1 to a random word of the range */
 	ENGINE_TOUCH,	/* reads one word in each value bytes */
 	ENGINE_TID,	/* the thread's id */

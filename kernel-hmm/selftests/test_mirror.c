@@ -475,3 +475,25 @@ TEST(hugetlb)
 	EXPECT_EQ(engine_do(&rig, ENGINE_READ, ARENA, 8, 0).signal, SIGSEGV);
 	rig_close(&rig);
 }
+
+/*
+ * An instruction that reads and then writes meets the read-only entry of its read. The write
+ * must be served as such: begun again, it would meet that entry for ever.
+ */
+TEST(read_then_write)
+{
+	struct rig rig;
+	uint64_t *p;
+
+	rig_open(&rig, NULL);
+	/* Untouched memory: a read gets the zero page. */
+	p = arena_map(0, PAGE, PROT_READ | PROT_WRITE, 0);
+	EXPECT_EQ(madvise(p, PAGE, MADV_NOHUGEPAGE), 0);
+	EXPECT_EQ(engine_read(&rig, p), 0);
+	EXPECT_EQ(rig_pages(&rig, p, PAGE, HMM_MIRROR_PAGE_WRITE), 0);
+	EXPECT_EQ(engine_do(&rig, ENGINE_BUMP, (uint64_t)p, 8, 5).signal, 0);
+	EXPECT_EQ(rig.faults, 2);
+	EXPECT_EQ(rig.last.access, HMM_MIRROR_ACCESS_WRITE);
+	EXPECT_EQ(*p, 5);
+	rig_close(&rig);
+}
