@@ -21,33 +21,6 @@
 DEFINE_MUTEX(hm_family);
 LIST_HEAD(hm_hosts);
 
-struct hm_account *hm_account_alloc(struct hm_vram *vram, u64 quota)
-{
-	struct hm_account *account = kzalloc_obj(*account, GFP_KERNEL_ACCOUNT);
-
-	if (!account)
-		return NULL;
-	kref_init(&account->ref);
-	spin_lock_init(&account->events.lock);
-	account->vram = vram;
-	account->quota = quota ? quota >> PAGE_SHIFT : LONG_MAX;
-	return account;
-}
-
-static void hm_account_free(struct kref *ref)
-{
-	struct hm_account *account = container_of(ref, struct hm_account, ref);
-
-	hm_events_destroy(&account->events);
-	kfree(account);
-}
-
-/* Any context, atomic included. */
-void hm_account_put(struct hm_account *account)
-{
-	kref_put(&account->ref, hm_account_free);
-}
-
 /*
  * The host's address space ends. The engine loses everything at once, in time
  * proportional to what it has mapped; the table's entries, which nobody will look
@@ -71,9 +44,9 @@ static void hm_context_note(struct hm_context *ctx, const struct mmu_notifier_ra
 			    unsigned long gone, unsigned long from, unsigned long to)
 {
 	unsigned long first = range->start >> PAGE_SHIFT, last = (range->end - 1) >> PAGE_SHIFT;
-	unsigned long at = first;
 
-	if (range->event == MMU_NOTIFY_UNMAP && (gone || mt_find(&ctx->service, &at, last)))
+	if (range->event == MMU_NOTIFY_UNMAP &&
+	    (gone || hm_service_covers(&ctx->service, first, last)))
 		hm_event_add(ctx->account, ctx->mm, HMM_MIRROR_EVENT_UNMAP, first, last, 0, 0);
 	else if (range->event == MMU_NOTIFY_CLEAR && gone)
 		hm_event_add(ctx->account, ctx->mm, HMM_MIRROR_EVENT_UNMAP, from, to, 0, 0);
@@ -91,6 +64,9 @@ static bool hm_context_invalidate(struct mmu_interval_notifier *notifier,
 	unsigned long first = range->start >> PAGE_SHIFT, last = (range->end - 1) >> PAGE_SHIFT;
 	unsigned long from, to, gone;
 
+	/* Our own make_device_exclusive(): the page stays where it is. */
+	if (range->event == MMU_NOTIFY_EXCLUSIVE && range->owner == ctx)
+		return true;
 	if (range->event == MMU_NOTIFY_RELEASE) {
 		mutex_lock(&ctx->lock);
 		mmu_interval_set_seq(notifier, seq);
@@ -150,14 +126,24 @@ bool hm_context_is_host(struct mm_struct *mm)
 	return false;
 }
 
-/* Become a host, unless we are one, or an engine. */
+static bool hm_context_is_twin(struct hm_context *ctx)
+{
+	struct hm_context *other;
+
+	list_for_each_entry(other, &hm_hosts, family)
+		if (other->mm == ctx->mm && other->device == ctx->device)
+			return true;
+	return false;
+}
+
+/* Become a host, unless we are one for that device, or an engine. */
 static int hm_context_join(struct hm_context *ctx)
 {
 	int ret = 0;
 
 	mmap_read_lock(ctx->mm);
 	mutex_lock(&hm_family);
-	if (hm_context_is_host(ctx->mm))
+	if (hm_context_is_twin(ctx))
 		ret = -EBUSY;
 	else if (hm_engine_is_mapped_by(ctx->mm))
 		ret = -ELOOP;
@@ -190,16 +176,18 @@ struct hm_context *hm_context_create(const struct hmm_mirror_register *reg)
 	struct hm_context *ctx;
 	int ret = -ENOMEM;
 
-	ctx = kzalloc_obj(*ctx, GFP_KERNEL_ACCOUNT);
+	ctx = hm_inject(HM_INJECT_CONTEXT) ? NULL : kzalloc_obj(*ctx, GFP_KERNEL_ACCOUNT);
 	if (!ctx)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&ctx->ref);
 	mutex_init(&ctx->install);
 	mutex_init(&ctx->lock);
 	hm_table_init(&ctx->table);
-	mt_init_flags(&ctx->service, MT_FLAGS_USE_RCU);
+	hm_service_init(&ctx->service);
 	ctx->mm = current->mm;
-	ctx->account = hm_account_alloc(hm_vram_get(reg->device), reg->vram_quota);
+	ctx->pid = task_tgid_nr(current);
+	ctx->device = reg->device;
+	ctx->account = hm_account_alloc(reg->device, reg->vram_quota, reg->around);
 	if (!ctx->account)
 		goto err_context;
 	if (reg->flags & HMM_MIRROR_REGISTER_EVENTS) {
@@ -219,10 +207,12 @@ struct hm_context *hm_context_create(const struct hmm_mirror_register *reg)
 	if (ret)
 		goto err_engine;
 	/* Takes a reference to the mm's structure, not to its users. */
-	ret = mmu_interval_notifier_insert(&ctx->notifier, ctx->mm, 0, ULONG_MAX & PAGE_MASK,
+	ret = hm_inject(HM_INJECT_NOTIFIER) ? -ENOMEM :
+	      mmu_interval_notifier_insert(&ctx->notifier, ctx->mm, 0, ULONG_MAX & PAGE_MASK,
 					   &hm_context_notifier_ops);
 	if (ret)
 		goto err_family;
+	hm_debugfs_add(ctx);
 	return ctx;
 
 err_family:
@@ -244,6 +234,7 @@ err_context:
 /* The host's descriptor is closed: engines, which live on, reach nothing more. */
 void hm_context_detach(struct hm_context *ctx)
 {
+	hm_debugfs_remove(ctx);
 	hm_context_die(ctx);
 	hm_context_leave(ctx);
 	mmu_interval_notifier_remove(&ctx->notifier);
@@ -257,7 +248,7 @@ static void hm_context_free(struct kref *ref)
 
 	hm_table_destroy(&ctx->table);
 	hm_queue_destroy(&ctx->queue);
-	mtree_destroy(&ctx->service);
+	hm_service_destroy(&ctx->service);
 	hm_account_put(ctx->account);
 	kfree(ctx);
 }

@@ -23,6 +23,8 @@ static vm_fault_t hm_engine_prepare(struct vm_fault *vmf)
 	/* Only changes to none, or under the caller's install lock. */
 	if (pmd_leaf(READ_ONCE(*vmf->pmd)))
 		return VM_FAULT_NOPAGE;
+	if (hm_inject(HM_INJECT_PAGE_TABLE))
+		return VM_FAULT_OOM;
 	if (apply_to_page_range(vmf->vma->vm_mm, vmf->address & PAGE_MASK, PAGE_SIZE, NULL, NULL))
 		return VM_FAULT_OOM;
 	return 0;
@@ -71,6 +73,8 @@ static vm_fault_t hm_engine_install(struct hm_context *ctx, struct vm_fault *vmf
 					  vm_get_page_prot(flags));
 		if (flags & VM_WRITE)
 			hm_table_mark_used(&ctx->table, vmf->pgoff);
+		if (entry & HM_PTE_VRAM)
+			hm_vram_touch(entry & HM_PTE_PFN);
 		hm_count(ctx->account, HMM_MIRROR_COUNT_INSERTED_4K, 1);
 	}
 	mutex_unlock(&ctx->lock);
@@ -96,7 +100,8 @@ static vm_fault_t hm_engine_wait(struct hm_context *ctx, struct vm_fault *vmf, i
 	file = get_file(vmf->vma->vm_file);
 	release_fault_lock(vmf);
 
-	if (mtree_load(&ctx->service, index) && !hm_mirror_fault(ctx, index, write)) {
+	if (hm_service_covers(&ctx->service, index, index) &&
+	    !hm_mirror_fault(ctx, index, write)) {
 		hm_queue_answer(ctx, index, index, 0);
 	} else {
 		hm_queue_wait(ctx, index, write, generation, user);
@@ -162,6 +167,8 @@ static vm_fault_t hm_engine_huge_fault(struct vm_fault *vmf, unsigned int order)
 	ret = hm_insert_pfn_pmd(vmf, entry & HM_PTE_PFN, entry & HM_PTE_WRITE);
 	if (entry & HM_PTE_WRITE)
 		hm_table_mark_used(&ctx->table, first);
+	if (entry & HM_PTE_VRAM)
+		hm_vram_touch(entry & HM_PTE_PFN);
 	hm_count(ctx->account, HMM_MIRROR_COUNT_INSERTED_2M, 1);
 out:
 	mutex_unlock(&ctx->lock);
@@ -270,6 +277,8 @@ int hm_engine_create(struct hm_context *ctx)
 	static struct lock_class_key key;
 	struct file *file;
 
+	if (hm_inject(HM_INJECT_ENGINE))
+		return -ENOMEM;
 	file = anon_inode_create_getfile("[hmm_mirror]", &hm_engine_fops, ctx, O_RDWR, NULL);
 	if (IS_ERR(file))
 		return PTR_ERR(file);

@@ -67,6 +67,7 @@
 #define HMM_MIRROR_CAP_HUGE	(1ULL << 2)	/* 2 MiB entries and 2 MiB pages in VRAM */
 #define HMM_MIRROR_CAP_SERVICE	(1ULL << 3)	/* faults can be served without a pager */
 #define HMM_MIRROR_CAP_EVENTS	(1ULL << 4)	/* HMM_MIRROR_REGISTER_EVENTS */
+#define HMM_MIRROR_CAP_EXCLUSIVE (1ULL << 5)	/* HMM_MIRROR_EXCLUSIVE works */
 
 /**
  * struct hmm_mirror_info - HMM_MIRROR_IOC_INFO: what is there
@@ -79,6 +80,8 @@
  * @fault_size:     (out) bytes of one record that read() returns
  * @event_size:     (out) ... with HMM_MIRROR_REGISTER_EVENTS
  * @pad:            (out) zero
+ * @vram_quota_max: (out) bytes of VRAM that a registration gets at most (the module's
+ *                  parameter quota_mb; vram_size if that is not set)
  *
  * Needs no registration; any process may ask.
  */
@@ -92,6 +95,7 @@ struct hmm_mirror_info {
 	__u32 fault_size;
 	__u32 event_size;
 	__u32 pad;
+	__u64 vram_quota_max;
 };
 
 /* read() also tells what the host did with pages: struct hmm_mirror_event. */
@@ -102,19 +106,30 @@ struct hmm_mirror_info {
  * @device:         (in) whose VRAM to use, less than info.devices
  * @queue_size:     (in) faults that can be outstanding; 0 for 256. Further ones
  *                  wait and are counted (HMM_MIRROR_COUNT_OVERFLOW).
- * @vram_quota:     (in) bytes of VRAM that may be used; 0 for all. Rounded down
+ * @vram_quota:     (in) bytes of VRAM that may be used; 0 for the most there is,
+ *                  which info.vram_quota_max limits in any case. Rounded down
  *                  to pages. Memory of children that share pages counts too.
  * @flags:          (in) HMM_MIRROR_REGISTER_*
+ * @around:         (in) bytes that come home together when the host touches a
+ *                  4 KiB page in VRAM: a power of 2 from 4096 to 2 MiB, aligned to
+ *                  itself; 0 for the module's parameter around_kb. A 2 MiB page of
+ *                  VRAM comes as a whole in any case.
+ * @pad:            (in) must be zero
  *
- * Errors: EBUSY: this descriptor, or this process through another one, is
- * registered already. EINVAL: no such device, or queue_size above
- * info.queue_max. ELOOP: the caller is itself an engine. ENOMEM.
+ * A process may be registered with several devices, through a descriptor each;
+ * then every device has its own page table, queue and counters.
+ *
+ * Errors: EBUSY: this descriptor is registered already, or this process is through
+ * another one, for that device. EINVAL: no such device, queue_size above
+ * info.queue_max, or a bad around. ELOOP: the caller is itself an engine. ENOMEM.
  */
 struct hmm_mirror_register {
 	__u32 device;
 	__u32 queue_size;
 	__u64 vram_quota;
 	__u64 flags;
+	__u32 around;
+	__u32 pad;
 };
 
 /* The engine needs the page writable, not only readable (MIRROR). */
@@ -123,18 +138,62 @@ struct hmm_mirror_register {
 #define HMM_MIRROR_PRESENT	(1U << 1)
 /* Leave the faults waiting, for a REPLAY that follows (MIRROR, MIGRATE). */
 #define HMM_MIRROR_HOLD		(1U << 2)
+/*
+ * The engine gets the page for itself until the host touches it, as a device needs
+ * for atomics that the bus does not carry (MIRROR). Implies HMM_MIRROR_WRITE.
+ */
+#define HMM_MIRROR_EXCLUSIVE	(1U << 3)
+/* Why (MIRROR, MIGRATE, EVICT): for counters and traces. */
+#define HMM_MIRROR_CAUSE_SHIFT	8
+#define HMM_MIRROR_CAUSE_MASK	(0xfU << HMM_MIRROR_CAUSE_SHIFT)
+#define HMM_MIRROR_CAUSE(cause)	((__u32)(cause) << HMM_MIRROR_CAUSE_SHIFT)
+
+/*
+ * Why pages were moved or mapped. A caller may give those up to ROOM (EINVAL for
+ * others); the rest are the module's own words.
+ */
+enum hmm_mirror_cause {
+	HMM_MIRROR_CAUSE_REQUEST,	/* the program asked for it, or nothing was said */
+	HMM_MIRROR_CAUSE_FAULT,		/* an answer to a device fault */
+	HMM_MIRROR_CAUSE_PREFETCH,	/* before anybody asked */
+	HMM_MIRROR_CAUSE_THRASH,	/* the page had moved too often */
+	HMM_MIRROR_CAUSE_ROOM,		/* to make room for others */
+	HMM_MIRROR_CAUSE_CPU,		/* the host touched it */
+	HMM_MIRROR_CAUSE_TRIM,		/* TRIM found it to be the least recently used */
+	HMM_MIRROR_CAUSE_PEER,		/* another device wants it */
+	HMM_MIRROR_CAUSE_UNLOAD,	/* the module goes */
+	HMM_MIRROR_CAUSE_SERVICE,	/* the faulting thread served itself */
+	HMM_MIRROR_CAUSE_MAX,
+};
+
+/* What became of a page (struct hmm_mirror_range.results, MIGRATE). */
+enum hmm_mirror_result {
+	HMM_MIRROR_RESULT_HOLE,		/* nothing is mapped there */
+	HMM_MIRROR_RESULT_MOVED,	/* it is in VRAM now */
+	HMM_MIRROR_RESULT_WAS,		/* ... and was there before */
+	HMM_MIRROR_RESULT_KIND,		/* memory of a kind that does not move: shared, a
+					 * file's own page, or not readable
+					 */
+	HMM_MIRROR_RESULT_BUSY,		/* pinned, shared in a way that forbids it, or in use */
+	HMM_MIRROR_RESULT_NO_VRAM,	/* VRAM is full, or the quota reached */
+	HMM_MIRROR_RESULT_ABSENT,	/* swapped out, or changing; MIRROR brings it in */
+};
 
 /**
  * struct hmm_mirror_range - MIRROR, MIGRATE, EVICT, REPLAY: a range of the host
  * @start:          (in) first address
  * @size:           (in) bytes
- * @flags:          (in) MIRROR: HMM_MIRROR_WRITE, _PRESENT, _HOLD; MIGRATE: _HOLD;
- *                  else zero
+ * @flags:          (in) MIRROR: HMM_MIRROR_WRITE, or HMM_MIRROR_EXCLUSIVE, or
+ *                  HMM_MIRROR_PRESENT with or without HMM_MIRROR_WRITE; MIRROR and
+ *                  MIGRATE: HMM_MIRROR_HOLD; MIRROR, MIGRATE and EVICT:
+ *                  HMM_MIRROR_CAUSE(); else zero
  * @pad:            (in) must be zero
  * @done:           (out) pages, of the system's page size: mapped (MIRROR),
  *                  moved to VRAM (MIGRATE), brought back (EVICT), else zero
  * @left:           (out) pages that were asked for and not done; for MIGRATE also
  *                  holes, and pages that were in VRAM before
+ * @results:        (in) MIGRATE: address of an array of one byte per page, which is
+ *                  filled with enum hmm_mirror_result if anything was tried; or 0
  *
  * MIRROR makes pages present in the device page table, where they are, and
  * replays the faults in the range. It stops at the first address that cannot be
@@ -144,10 +203,18 @@ struct hmm_mirror_register {
  *   EBUSY:  the host kept changing the range for a second
  *   ENOMEM
  *
- * MIGRATE moves anonymous pages of the range to VRAM, those without a page yet
- * included, maps them and replays the faults in the range. Best effort: pages
+ * With HMM_MIRROR_EXCLUSIVE, the host's own access is taken away as well: its next
+ * touch takes the page back from the engine, and the engine faults again. Pages that
+ * the engine has in VRAM, or exclusively already, stay as they are. Errors besides:
+ *   EOPNOTSUPP: not private anonymous memory, or HMM_MIRROR_CAP_EXCLUSIVE is missing
+ *
+ * MIGRATE moves anonymous pages of the range to VRAM, those without a page yet and
+ * the process's own copies of a file's pages included, maps them and replays the
+ * faults in the range. Best effort: pages
  * that are pinned, shared or being used stay where they are, as does everything
- * when VRAM or the quota is full; they count as @left and are not mapped.
+ * when VRAM or the quota is full; they count as @left and are not mapped. What is
+ * in another device's VRAM comes home first. 2 MiB pages move as such, if VRAM has
+ * 2 MiB in a row; everything else moves as 4 KiB pages, as the core kernel wants it.
  * Returns 0 unless nothing could be tried:
  *   EFAULT: not mapped in the host
  *   EOPNOTSUPP: HMM_MIRROR_CAP_MIGRATE is missing
@@ -166,6 +233,7 @@ struct hmm_mirror_range {
 	__u32 pad;
 	__u64 done;
 	__u64 left;
+	__u64 results;
 };
 
 /**
@@ -195,7 +263,8 @@ struct hmm_mirror_fail {
  *
  * An address that the kernel cannot serve is a fault for the pager after all. The
  * setting belongs to addresses, not to what is mapped there: unmapping does not
- * undo it. Errors: ENOMEM.
+ * undo it. Errors: ENOMEM. ENOSPC: there are 4096 separate ranges
+ * with in-kernel service already; one call for everything starts anew.
  */
 struct hmm_mirror_service {
 	__u64 start;
@@ -209,6 +278,7 @@ struct hmm_mirror_service {
 #define HMM_MIRROR_PAGE_WRITE	(1U << 1)
 #define HMM_MIRROR_PAGE_VRAM	(1U << 2)
 #define HMM_MIRROR_PAGE_HUGE	(1U << 3)	/* part of a 2 MiB entry */
+#define HMM_MIRROR_PAGE_EXCLUSIVE (1U << 4)	/* the host has no access meanwhile */
 
 /*
  * Look in the host's page table, too: a page in VRAM that the device page table
@@ -277,6 +347,63 @@ enum hmm_mirror_count {
  */
 struct hmm_mirror_counters {
 	__u64 value[HMM_MIRROR_COUNT_MAX];
+};
+
+/* What was done to pages. */
+enum hmm_mirror_way {
+	HMM_MIRROR_WAY_TO_VRAM,		/* moved there */
+	HMM_MIRROR_WAY_HOME,		/* moved to system memory */
+	HMM_MIRROR_WAY_MAPPED,		/* entered in the device page table, where they are */
+	HMM_MIRROR_WAY_EXCLUSIVE,	/* ... for the engine alone */
+	HMM_MIRROR_WAY_MAX,
+};
+
+/* Sizes of what was moved or mapped at a time. */
+enum hmm_mirror_size {
+	HMM_MIRROR_SIZE_4K,		/* a page */
+	HMM_MIRROR_SIZE_64K,		/* 16 pages, aligned, together */
+	HMM_MIRROR_SIZE_2M,		/* a huge page, or a 2 MiB entry */
+	HMM_MIRROR_SIZE_MAX,
+};
+
+/**
+ * struct hmm_mirror_move - a line of struct hmm_mirror_moves
+ * @count:          units of that size
+ * @bytes:          their sum
+ * @ns:             nanoseconds spent on them. The time of a call that moved several
+ *                  sizes is divided by bytes; of one that moved nothing, it is lost.
+ */
+struct hmm_mirror_move {
+	__u64 count;
+	__u64 bytes;
+	__u64 ns;
+};
+
+/**
+ * struct hmm_mirror_moves - HMM_MIRROR_IOC_MOVES: what was moved and mapped, and why
+ * @move:           (out) by enum hmm_mirror_way, _cause and _size, since registration
+ *
+ * Totals of a device, over all registrations, are in debugfs: hmm_mirror/vramN.
+ */
+struct hmm_mirror_moves {
+	struct hmm_mirror_move move[HMM_MIRROR_WAY_MAX][HMM_MIRROR_CAUSE_MAX]
+				   [HMM_MIRROR_SIZE_MAX];
+};
+
+/**
+ * struct hmm_mirror_trim - HMM_MIRROR_IOC_TRIM: bring the least recently used home
+ * @size:           (in) bytes of this registration's VRAM to make free
+ * @done:           (out) bytes that came home. Less than @size if there was no more, or
+ *                  some is pinned or in use; more by less than 2 MiB if the last was a
+ *                  huge page.
+ *
+ * Goes by 2 MiB blocks of VRAM, those first that no engine has faulted on for longest.
+ * Pages that children of the host share come home as well. EINVAL: size is no multiple
+ * of the page size. EOPNOTSUPP: HMM_MIRROR_CAP_MIGRATE is missing. ENOMEM.
+ */
+struct hmm_mirror_trim {
+	__u64 size;
+	__u64 done;
 };
 
 /* How the engine touched the address. */
@@ -368,5 +495,7 @@ struct hmm_mirror_event {
 #define HMM_MIRROR_IOC_SERVICE	_IOW(HMM_MIRROR_IOC_BASE, 0x08, struct hmm_mirror_service)
 #define HMM_MIRROR_IOC_QUERY	_IOWR(HMM_MIRROR_IOC_BASE, 0x09, struct hmm_mirror_query)
 #define HMM_MIRROR_IOC_COUNTERS	_IOR(HMM_MIRROR_IOC_BASE, 0x0a, struct hmm_mirror_counters)
+#define HMM_MIRROR_IOC_TRIM	_IOWR(HMM_MIRROR_IOC_BASE, 0x0b, struct hmm_mirror_trim)
+#define HMM_MIRROR_IOC_MOVES	_IOR(HMM_MIRROR_IOC_BASE, 0x0c, struct hmm_mirror_moves)
 
 #endif

@@ -4,13 +4,19 @@
  *
  *   main.c      the module, the device node and its ioctls
  *   context.c   a registered process: life, notifier, invalidation
+ *   account.c   what its pages in VRAM are charged to; counters
  *   table.c     the device page table
  *   mirror.c    filling it from the host's page table
+ *   exclusive.c ... with pages that the host may not touch meanwhile
  *   queue.c     device faults that wait for an answer
  *   event.c     what the host did with pages, for the pager's books
+ *   service.c   ... and which of them do not wait
  *   engine.c    the engine's mapping: a cache of the device page table
  *   vram.c      device memory: pages, quota
  *   migrate.c   moving pages to VRAM and back
+ *   trim.c      choosing what goes back
+ *   debugfs.c   what root can see
+ *   inject.c    failures on purpose
  *
  * Locks, outermost first:
  *
@@ -21,6 +27,8 @@
  *                           engine's page table that is copied from it
  *   i_mmap_rwsem, page table locks, queue.lock, events.lock, vram.lock (spin)
  *
+ *   service.lock            (spin) the ranges of in-kernel service; nothing within
+ *
  * context.lock is taken in notifier callbacks, thus in reclaim: nothing may be
  * allocated while it is held.
  */
@@ -30,9 +38,9 @@
 #include <linux/atomic.h>
 #include <linux/fs.h>
 #include <linux/hmm.h>
+#include <linux/interval_tree.h>
 #include <linux/kref.h>
 #include <linux/list.h>
-#include <linux/maple_tree.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
@@ -41,17 +49,41 @@
 
 #include "compat.h"
 #include "hmm_mirror.h"
+#include "inject.h"
 
 #define HM_BLOCK_PAGES	((unsigned long)HPAGE_PMD_NR)
 #define HM_BLOCK_SIZE	((unsigned long)HPAGE_PMD_SIZE)
 
+/* A unit of 64 KiB. */
+#define HM_UNIT_PAGES		16UL
+
+#define HM_DEVICES_MAX		16
 #define HM_QUEUE_DEFAULT	256
 #define HM_QUEUE_MAX		4096
+/* Ranges that in-kernel service may be set for, one by one. */
+#define HM_SERVICE_MAX		4096
 
+struct dentry;
 struct hm_context;
 struct hm_vram;
 
-/* ---- account: what outlives a context with its pages in VRAM ---- */
+/* ---- account.c ---- */
+
+struct hm_move {
+	atomic64_t count;
+	atomic64_t ns;
+};
+
+struct hm_moves {
+	struct hm_move move[HMM_MIRROR_WAY_MAX][HMM_MIRROR_CAUSE_MAX][HMM_MIRROR_SIZE_MAX];
+};
+
+/* What one call moved or mapped, in units of each size. */
+struct hm_tally {
+	unsigned long units[HMM_MIRROR_SIZE_MAX];
+	unsigned long next;		/* the page after the last one */
+	unsigned long run;		/* ... pages up to it, in a row, since a 64 KiB boundary */
+};
 
 /* Touches or unmappings of pages that follow each other. */
 struct hm_event {
@@ -75,15 +107,28 @@ struct hm_events {
  */
 struct hm_account {
 	struct kref ref;
+	unsigned int device;
 	struct hm_vram *vram;
-	long quota;			/* pages; LONG_MAX for no limit */
+	unsigned long around;		/* pages that come home together */
+	long quota;			/* pages */
 	atomic_long_t used;		/* pages */
 	atomic64_t count[HMM_MIRROR_COUNT_MAX];
 	struct hm_events events;
+	struct hm_moves moves;
 };
 
-struct hm_account *hm_account_alloc(struct hm_vram *vram, u64 quota);
+struct hm_account *hm_account_alloc(unsigned int device, u64 quota, u32 around);
 void hm_account_put(struct hm_account *account);
+bool hm_account_charge(struct hm_account *account, long pages);
+void hm_account_moves(struct hm_account *account, enum hmm_mirror_way way,
+		      enum hmm_mirror_cause cause, const struct hm_tally *tally, u64 ns);
+void hm_tally_page(struct hm_tally *tally, unsigned long index);
+u64 hm_tally_pages(const struct hm_tally *tally);
+struct hm_moves *hm_device_moves(unsigned int device);
+void hm_moves_get(struct hm_moves *moves, enum hmm_mirror_way way, enum hmm_mirror_cause cause,
+		  enum hmm_mirror_size size, struct hmm_mirror_move *out);
+const char *hm_way_name(enum hmm_mirror_way way);
+const char *hm_cause_name(enum hmm_mirror_cause cause);
 
 static inline void hm_count(struct hm_account *account, enum hmm_mirror_count which, u64 n)
 {
@@ -106,6 +151,7 @@ bool hm_event_next(struct hm_account *account, struct hmm_mirror_event *record);
 #define HM_PTE_WRITE	BIT_ULL(62)
 #define HM_PTE_VRAM	BIT_ULL(61)
 #define HM_PTE_USED	BIT_ULL(60)	/* the engine got it writable: the page may be dirty */
+#define HM_PTE_EXCLUSIVE BIT_ULL(58)	/* the host has no access; writable, never huge */
 #define HM_PTE_HUGE	BIT_ULL(59)	/* only in answers of hm_table_lookup() */
 #define HM_PTE_PFN	(BIT_ULL(52) - 1)
 
@@ -141,6 +187,7 @@ struct hm_queue {
 	struct list_head verdicts;	/* failures that their threads have not met yet */
 	struct hlist_head *hash;	/* unread and given, by page */
 	struct hm_fault *slots;
+	unsigned int size;		/* of slots */
 	unsigned int hash_bits;
 	unsigned int starved;		/* threads that wait for a free record */
 	u64 next_id;
@@ -157,6 +204,19 @@ void hm_queue_answer(struct hm_context *ctx, unsigned long first, unsigned long 
 bool hm_queue_take_verdict(struct hm_queue *queue, unsigned long index);
 ssize_t hm_queue_read(struct hm_context *ctx, char __user *buffer, size_t size, bool nonblock);
 
+/* ---- service.c ---- */
+
+struct hm_service {
+	spinlock_t lock;		/* everything below */
+	struct rb_root_cached root;
+	unsigned int ranges;		/* in root */
+};
+
+void hm_service_init(struct hm_service *service);
+void hm_service_destroy(struct hm_service *service);
+int hm_service_set(struct hm_service *service, unsigned long first, unsigned long last, bool on);
+bool hm_service_covers(struct hm_service *service, unsigned long first, unsigned long last);
+
 /* ---- context.c ---- */
 
 struct hm_context {
@@ -170,7 +230,10 @@ struct hm_context {
 	bool zapped;			/* ... and the engine lost every page */
 	struct hm_table table;
 	struct hm_queue queue;
-	struct maple_tree service;	/* ranges of pages to be served in the kernel */
+	struct hm_service service;
+	unsigned int device;
+	pid_t pid;			/* only to be shown */
+	struct dentry *debugfs;
 	struct hm_account *account;
 	struct address_space *mapping;	/* of the engines' inode */
 	struct file *engine;		/* kept for its inode; not a user's */
@@ -190,6 +253,13 @@ int hm_mirror_range(struct hm_context *ctx, unsigned long first, unsigned long l
 		    u64 *done);
 int hm_mirror_fault(struct hm_context *ctx, unsigned long index, bool write);
 int hm_mirror_peek(struct hm_context *ctx, unsigned long first, unsigned long n, u8 *pages);
+void hm_mirror_explain(struct hm_context *ctx, unsigned long first, unsigned long npages,
+		       u8 *results);
+
+/* ---- exclusive.c ---- */
+
+int hm_exclusive_range(struct hm_context *ctx, unsigned long first, unsigned long last,
+		       enum hmm_mirror_cause cause, u64 *done);
 
 /* ---- engine.c ---- */
 
@@ -198,9 +268,30 @@ int hm_engine_fd(struct hm_context *ctx);
 void hm_engine_shoot_down(struct hm_context *ctx, unsigned long first, unsigned long last);
 bool hm_engine_is_mapped_by(struct mm_struct *mm);
 
-/* ---- vram.c and migrate.c: only with DEVICE_PRIVATE ---- */
+/* ---- main.c: the module's parameters ---- */
+
+u64 hm_vram_size(void);
+u64 hm_vram_quota_max(void);
+unsigned int hm_around_default(void);
+
+/* ---- debugfs.c and inject.c ---- */
+
+void hm_debugfs_init(unsigned int devices);
+void hm_debugfs_exit(void);
+void hm_debugfs_add(struct hm_context *ctx);
+void hm_debugfs_remove(struct hm_context *ctx);
+void hm_inject_init(struct dentry *folder);
+
+/* ---- vram.c, migrate.c and trim.c: only with DEVICE_PRIVATE ---- */
 
 #ifdef CONFIG_DEVICE_PRIVATE
+/* What the core wants to know about a window, and what became of it, in one allocation. */
+struct hm_window {
+	unsigned long src[HPAGE_PMD_NR];
+	unsigned long dst[HPAGE_PMD_NR];
+	u8 results[HPAGE_PMD_NR];
+};
+
 int hm_vram_init(unsigned int devices, unsigned long megabytes);
 void hm_vram_exit(void);
 struct hm_vram *hm_vram_get(unsigned int device);
@@ -209,13 +300,21 @@ void *hm_vram_owner(struct hm_vram *vram);
 struct page *hm_vram_backing(struct page *page);
 struct page *hm_vram_alloc(struct hm_account *account, unsigned int order);
 void hm_vram_release(struct page *page);
+void hm_vram_touch(unsigned long pfn);
+bool hm_vram_oldest(struct hm_account *account, u64 *stamp, unsigned long *pfns,
+		    unsigned long most, unsigned long *n);
+struct hm_vram *hm_vram_peer(struct hm_vram *vram, unsigned int *number);
 
 vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf);
-int hm_migrate_range(struct hm_context *ctx, unsigned long first, unsigned long last, u64 *done,
-		     u64 *left);
-int hm_evict_range(struct hm_context *ctx, unsigned long first, unsigned long last, u64 *done,
-		   u64 *left);
+int hm_migrate_range(struct hm_context *ctx, unsigned long first, unsigned long last,
+		     enum hmm_mirror_cause cause, u8 __user *results, u64 *done, u64 *left);
+int hm_evict_range(struct hm_context *ctx, unsigned long first, unsigned long last,
+		   enum hmm_mirror_cause cause, u64 *done, u64 *left);
 unsigned long hm_evict_pfns(unsigned long pfn, unsigned long npages);
+unsigned long hm_evict_list(struct hm_account *account, struct hm_window *window,
+			    unsigned long npfns, enum hmm_mirror_cause cause);
+
+int hm_trim(struct hm_context *ctx, u64 want, u64 *done);
 #else
 static inline int hm_vram_init(unsigned int devices, unsigned long megabytes)
 {
@@ -246,14 +345,24 @@ static inline struct page *hm_vram_backing(struct page *page)
 	return page;
 }
 
+static inline void hm_vram_touch(unsigned long pfn)
+{
+}
+
 static inline int hm_migrate_range(struct hm_context *ctx, unsigned long first, unsigned long last,
-				   u64 *done, u64 *left)
+				   enum hmm_mirror_cause cause, u8 __user *results, u64 *done,
+				   u64 *left)
 {
 	return -EOPNOTSUPP;
 }
 
 static inline int hm_evict_range(struct hm_context *ctx, unsigned long first, unsigned long last,
-				 u64 *done, u64 *left)
+				 enum hmm_mirror_cause cause, u64 *done, u64 *left)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline int hm_trim(struct hm_context *ctx, u64 want, u64 *done)
 {
 	return -EOPNOTSUPP;
 }

@@ -18,8 +18,6 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-#define HM_DEVICES_MAX 16
-
 static unsigned int devices = 1;
 module_param(devices, uint, 0444);
 MODULE_PARM_DESC(devices, "Number of devices, each with its own VRAM (1 to 16)");
@@ -27,6 +25,36 @@ MODULE_PARM_DESC(devices, "Number of devices, each with its own VRAM (1 to 16)")
 static unsigned long vram_mb = 256;
 module_param(vram_mb, ulong, 0444);
 MODULE_PARM_DESC(vram_mb, "VRAM of each device, in MiB; taken from the system's memory when used");
+
+static unsigned long quota_mb;
+module_param(quota_mb, ulong, 0444);
+MODULE_PARM_DESC(quota_mb, "VRAM that a registration gets at most, in MiB (0: all of a device)");
+
+static unsigned int around_kb = 64;
+module_param(around_kb, uint, 0444);
+MODULE_PARM_DESC(around_kb, "KiB that come home with a 4 KiB page that the host touches (4 to 2048)");
+
+/* Bytes of VRAM of each device. */
+u64 hm_vram_size(void)
+{
+	return IS_ENABLED(CONFIG_DEVICE_PRIVATE) ? (u64)vram_mb << 20 : 0;
+}
+
+u64 hm_vram_quota_max(void)
+{
+	return min(quota_mb ? (u64)quota_mb << 20 : U64_MAX, hm_vram_size());
+}
+
+/* What may be given for bytes around a page. */
+static bool hm_around_valid(u64 around)
+{
+	return around >= PAGE_SIZE && around <= HM_BLOCK_SIZE && is_power_of_2(around);
+}
+
+unsigned int hm_around_default(void)
+{
+	return around_kb << 10;
+}
 
 /* An open descriptor. */
 struct hm_file {
@@ -85,12 +113,14 @@ static long hm_ioctl_info(struct hmm_mirror_info *info)
 		.devices = devices,
 		.capabilities = HMM_MIRROR_CAP_MIRROR | HMM_MIRROR_CAP_HUGE |
 				HMM_MIRROR_CAP_SERVICE | HMM_MIRROR_CAP_EVENTS |
-				(private ? HMM_MIRROR_CAP_MIGRATE : 0),
-		.vram_size = private ? (u64)vram_mb << 20 : 0,
+				(private ? HMM_MIRROR_CAP_MIGRATE : 0) |
+				(HM_CAN_EXCLUDE ? HMM_MIRROR_CAP_EXCLUSIVE : 0),
+		.vram_size = hm_vram_size(),
 		.vram_used = hm_vram_used(0),
 		.queue_max = HM_QUEUE_MAX,
 		.fault_size = sizeof(struct hmm_mirror_fault),
 		.event_size = sizeof(struct hmm_mirror_event),
+		.vram_quota_max = hm_vram_quota_max(),
 	};
 	return 0;
 }
@@ -101,7 +131,8 @@ static long hm_ioctl_register(struct file *file, const struct hmm_mirror_registe
 	struct hm_context *ctx;
 	long ret = 0;
 
-	if (reg->flags & ~HMM_MIRROR_REGISTER_EVENTS || reg->device >= devices || reg->queue_size > HM_QUEUE_MAX)
+	if (reg->flags & ~HMM_MIRROR_REGISTER_EVENTS || reg->pad || reg->device >= devices ||
+	    reg->queue_size > HM_QUEUE_MAX || (reg->around && !hm_around_valid(reg->around)))
 		return -EINVAL;
 	mutex_lock(&hf->lock);
 	if (hf->ctx) {
@@ -128,17 +159,36 @@ static int hm_range(u64 start, u64 size, unsigned long *first, unsigned long *la
 	return 0;
 }
 
-static long hm_ioctl_range(struct hm_context *ctx, unsigned int nr, struct hmm_mirror_range *range)
+/* Whether the flags are known and make sense. */
+static bool hm_range_flags(unsigned int nr, const struct hmm_mirror_range *range)
 {
-	unsigned long first, last;
-	u32 flags = 0;
-	long ret;
+	u32 known = 0;
 
 	if (nr == _IOC_NR(HMM_MIRROR_IOC_MIRROR))
-		flags = HMM_MIRROR_WRITE | HMM_MIRROR_PRESENT | HMM_MIRROR_HOLD;
+		known = HMM_MIRROR_WRITE | HMM_MIRROR_PRESENT | HMM_MIRROR_EXCLUSIVE |
+			HMM_MIRROR_HOLD;
 	else if (nr == _IOC_NR(HMM_MIRROR_IOC_MIGRATE))
-		flags = HMM_MIRROR_HOLD;
-	if (range->flags & ~flags || range->pad)
+		known = HMM_MIRROR_HOLD;
+	if (nr != _IOC_NR(HMM_MIRROR_IOC_REPLAY))
+		known |= HMM_MIRROR_CAUSE_MASK;
+	if (range->flags & ~known || range->pad)
+		return false;
+	if (range->flags & HMM_MIRROR_EXCLUSIVE && range->flags & HMM_MIRROR_PRESENT)
+		return false;
+	if (range->results && nr != _IOC_NR(HMM_MIRROR_IOC_MIGRATE))
+		return false;
+	return (range->flags & HMM_MIRROR_CAUSE_MASK) <=
+	       HMM_MIRROR_CAUSE(HMM_MIRROR_CAUSE_ROOM);
+}
+
+static long hm_ioctl_range(struct hm_context *ctx, unsigned int nr, struct hmm_mirror_range *range)
+{
+	enum hmm_mirror_cause cause = (range->flags & HMM_MIRROR_CAUSE_MASK) >>
+				      HMM_MIRROR_CAUSE_SHIFT;
+	unsigned long first, last;
+	long ret;
+
+	if (!hm_range_flags(nr, range))
 		return -EINVAL;
 	ret = hm_range(range->start, range->size, &first, &last);
 	if (ret)
@@ -148,16 +198,20 @@ static long hm_ioctl_range(struct hm_context *ctx, unsigned int nr, struct hmm_m
 
 	switch (nr) {
 	case _IOC_NR(HMM_MIRROR_IOC_MIRROR):
-		ret = hm_mirror_range(ctx, first, last, range->flags, &range->done);
+		if (range->flags & HMM_MIRROR_EXCLUSIVE)
+			ret = hm_exclusive_range(ctx, first, last, cause, &range->done);
+		else
+			ret = hm_mirror_range(ctx, first, last, range->flags, &range->done);
 		range->left = last - first + 1 - range->done;
 		if (range->done)
 			ret = 0;
 		break;
 	case _IOC_NR(HMM_MIRROR_IOC_MIGRATE):
-		ret = hm_migrate_range(ctx, first, last, &range->done, &range->left);
+		ret = hm_migrate_range(ctx, first, last, cause, u64_to_user_ptr(range->results),
+				       &range->done, &range->left);
 		break;
 	case _IOC_NR(HMM_MIRROR_IOC_EVICT):
-		return hm_evict_range(ctx, first, last, &range->done, &range->left);
+		return hm_evict_range(ctx, first, last, cause, &range->done, &range->left);
 	}
 	if (!ret && !(range->flags & HMM_MIRROR_HOLD))
 		hm_queue_answer(ctx, first, last, 0);
@@ -187,9 +241,8 @@ static long hm_ioctl_service(struct hm_context *ctx, const struct hmm_mirror_ser
 		if (ret)
 			return ret;
 	}
-	ret = mtree_store_range(&ctx->service, first, last,
-				service->mode == HMM_MIRROR_SERVICE_KERNEL ? xa_mk_value(1) : NULL,
-				GFP_KERNEL_ACCOUNT);
+	ret = hm_service_set(&ctx->service, first, last,
+			     service->mode == HMM_MIRROR_SERVICE_KERNEL);
 	if (!ret)
 		hm_queue_answer(ctx, first, last, 0);
 	return ret;
@@ -217,7 +270,8 @@ static long hm_ioctl_query(struct hm_context *ctx, const struct hmm_mirror_query
 			pages[i] = (entry ? HMM_MIRROR_PAGE_PRESENT : 0) |
 				   (entry & HM_PTE_WRITE ? HMM_MIRROR_PAGE_WRITE : 0) |
 				   (entry & HM_PTE_VRAM ? HMM_MIRROR_PAGE_VRAM : 0) |
-				   (entry & HM_PTE_HUGE ? HMM_MIRROR_PAGE_HUGE : 0);
+				   (entry & HM_PTE_HUGE ? HMM_MIRROR_PAGE_HUGE : 0) |
+				   (entry & HM_PTE_EXCLUSIVE ? HMM_MIRROR_PAGE_EXCLUSIVE : 0);
 		}
 		mutex_unlock(&ctx->lock);
 		if (query->flags & HMM_MIRROR_QUERY_HOST) {
@@ -246,6 +300,30 @@ static long hm_ioctl_counters(struct hm_context *ctx, struct hmm_mirror_counters
 	return 0;
 }
 
+static long hm_ioctl_trim(struct hm_context *ctx, struct hmm_mirror_trim *trim)
+{
+	u64 done = 0;
+	long ret;
+
+	if (trim->size & ~PAGE_MASK)
+		return -EINVAL;
+	ret = hm_trim(ctx, trim->size >> PAGE_SHIFT, &done);
+	trim->done = done << PAGE_SHIFT;
+	return ret;
+}
+
+static long hm_ioctl_moves(struct hm_context *ctx, struct hmm_mirror_moves *moves)
+{
+	unsigned int way, cause, size;
+
+	for (way = 0; way < HMM_MIRROR_WAY_MAX; way++)
+		for (cause = 0; cause < HMM_MIRROR_CAUSE_MAX; cause++)
+			for (size = 0; size < HMM_MIRROR_SIZE_MAX; size++)
+				hm_moves_get(&ctx->account->moves, way, cause, size,
+					     &moves->move[way][cause][size]);
+	return 0;
+}
+
 union hm_argument {
 	struct hmm_mirror_info info;
 	struct hmm_mirror_register reg;
@@ -254,6 +332,8 @@ union hm_argument {
 	struct hmm_mirror_service service;
 	struct hmm_mirror_query query;
 	struct hmm_mirror_counters counters;
+	struct hmm_mirror_trim trim;
+	struct hmm_mirror_moves moves;	/* kmalloc'd: too large for the stack */
 };
 
 /* By number: what this module calls the whole of the argument. */
@@ -269,6 +349,8 @@ static const unsigned int hm_commands[] = {
 	[_IOC_NR(HMM_MIRROR_IOC_SERVICE)] = HMM_MIRROR_IOC_SERVICE,
 	[_IOC_NR(HMM_MIRROR_IOC_QUERY)] = HMM_MIRROR_IOC_QUERY,
 	[_IOC_NR(HMM_MIRROR_IOC_COUNTERS)] = HMM_MIRROR_IOC_COUNTERS,
+	[_IOC_NR(HMM_MIRROR_IOC_TRIM)] = HMM_MIRROR_IOC_TRIM,
+	[_IOC_NR(HMM_MIRROR_IOC_MOVES)] = HMM_MIRROR_IOC_MOVES,
 };
 
 static long hm_dispatch(struct file *file, unsigned int nr, union hm_argument *arg)
@@ -301,15 +383,23 @@ static long hm_dispatch(struct file *file, unsigned int nr, union hm_argument *a
 		return hm_ioctl_query(ctx, &arg->query);
 	case _IOC_NR(HMM_MIRROR_IOC_COUNTERS):
 		return hm_ioctl_counters(ctx, &arg->counters);
+	case _IOC_NR(HMM_MIRROR_IOC_TRIM):
+		return hm_ioctl_trim(ctx, &arg->trim);
+	case _IOC_NR(HMM_MIRROR_IOC_MOVES):
+		return hm_ioctl_moves(ctx, &arg->moves);
 	}
 	return -ENOTTY;
 }
 
+/* What most arguments fit into. */
+#define HM_ARGUMENT_SMALL sizeof(struct hmm_mirror_counters)
+
 static long hm_ioctl(struct file *file, unsigned int command, unsigned long uarg)
 {
-	void __user *user = (void __user *)uarg;
+	unsigned long small[DIV_ROUND_UP(HM_ARGUMENT_SMALL, sizeof(long))] = { 0 };
 	unsigned int nr = _IOC_NR(command), size = _IOC_SIZE(command), ksize;
-	union hm_argument arg;
+	void __user *user = (void __user *)uarg;
+	void *arg = small;
 	long ret;
 
 	/* The size is the caller's own; everything else must be as we know it. */
@@ -320,19 +410,22 @@ static long hm_ioctl(struct file *file, unsigned int command, unsigned long uarg
 	if (!ksize != !size)
 		return -ENOTTY;
 
-	memset(&arg, 0, sizeof(arg));
-	if (_IOC_DIR(command) & _IOC_WRITE) {
-		ret = copy_struct_from_user(&arg, ksize, user, size);
-		if (ret)
-			return ret;
+	if (ksize > sizeof(small)) {
+		arg = kzalloc(ksize, GFP_KERNEL_ACCOUNT);
+		if (!arg)
+			return -ENOMEM;
 	}
-	ret = hm_dispatch(file, nr, &arg);
-	if (ret >= 0 && _IOC_DIR(command) & _IOC_READ) {
-		if (copy_to_user(user, &arg, min(size, ksize)))
-			return -EFAULT;
-		if (size > ksize && clear_user(user + ksize, size - ksize))
-			return -EFAULT;
-	}
+	ret = 0;
+	if (_IOC_DIR(command) & _IOC_WRITE)
+		ret = copy_struct_from_user(arg, ksize, user, size);
+	if (!ret)
+		ret = hm_dispatch(file, nr, arg);
+	if (ret >= 0 && _IOC_DIR(command) & _IOC_READ &&
+	    (copy_to_user(user, arg, min(size, ksize)) ||
+	     (size > ksize && clear_user(user + ksize, size - ksize))))
+		ret = -EFAULT;
+	if (arg != small)
+		kfree(arg);
 	return ret;
 }
 
@@ -378,20 +471,25 @@ static int __init hm_init(void)
 {
 	int ret;
 
-	if (!devices || devices > HM_DEVICES_MAX || !vram_mb || vram_mb > (SZ_1T >> 20))
+	if (!devices || devices > HM_DEVICES_MAX || !vram_mb || vram_mb > (SZ_1T >> 20) ||
+	    !hm_around_valid((u64)around_kb << 10))
 		return -EINVAL;
 	ret = hm_vram_init(devices, vram_mb);
 	if (ret)
 		return ret;
+	hm_debugfs_init(devices);
 	ret = misc_register(&hm_device);
-	if (ret)
+	if (ret) {
+		hm_debugfs_exit();
 		hm_vram_exit();
+	}
 	return ret;
 }
 
 static void __exit hm_exit(void)
 {
 	misc_deregister(&hm_device);
+	hm_debugfs_exit();
 	hm_vram_exit();
 }
 

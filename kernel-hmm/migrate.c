@@ -20,18 +20,10 @@
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "internal.h"
 #include "trace.h"
-
-/* Pages of 64 KiB: what comes back around a page that the host touches. */
-#define HM_AROUND 16UL
-
-/* What the core wants to know about a window, in one allocation. */
-struct hm_window {
-	unsigned long src[HPAGE_PMD_NR];
-	unsigned long dst[HPAGE_PMD_NR];
-};
 
 static void hm_copy(struct page *to, struct page *from, unsigned long n)
 {
@@ -80,7 +72,8 @@ static unsigned long hm_step(unsigned long src)
  * huge source, as many as there are. An entry without a page is memory that was
  * never touched, or the zero page.
  */
-static void hm_to_vram_one(struct hm_account *account, unsigned long src, unsigned long *dst)
+static void hm_to_vram_one(struct hm_account *account, unsigned long src, unsigned long *dst,
+			   u8 *results)
 {
 	struct page *from = migrate_pfn_to_page(src), *to;
 	unsigned long write = src & MIGRATE_PFN_WRITE, n = hm_step(src), i;
@@ -106,14 +99,18 @@ static void hm_to_vram_one(struct hm_account *account, unsigned long src, unsign
 		hm_copy_to_vram(to, from ? from + i : NULL, 1);
 		dst[i] = migrate_pfn(page_to_pfn(to)) | write;
 	}
-	if (!dst[0])
-		hm_count(account, HMM_MIRROR_COUNT_NO_VRAM, n);
+	if (dst[0])
+		return;
+	hm_count(account, HMM_MIRROR_COUNT_NO_VRAM, n);
+	memset(results, HMM_MIRROR_RESULT_NO_VRAM, n);
 }
 
-/* What was moved, after migrate_vma_pages(). */
-static void hm_count_moved(struct hm_account *account, const struct hm_window *window,
-			   unsigned long npages, enum hmm_mirror_count small,
-			   enum hmm_mirror_count huge, u64 *done)
+/*
+ * What was moved, after migrate_vma_pages(). @first is the number of the first page, 0
+ * to take page frames for numbers. @results may be NULL.
+ */
+static void hm_tally_moved(const struct hm_window *window, unsigned long first,
+			   unsigned long npages, u8 *results, struct hm_tally *tally)
 {
 	unsigned long i;
 
@@ -122,19 +119,34 @@ static void hm_count_moved(struct hm_account *account, const struct hm_window *w
 		    !(window->dst[i] & MIGRATE_PFN_VALID))
 			continue;
 		if (window->dst[i] & MIGRATE_PFN_COMPOUND) {
-			hm_count(account, huge, 1);
-			*done += HM_BLOCK_PAGES;
+			tally->units[HMM_MIRROR_SIZE_2M]++;
+			if (results)
+				memset(results + i, HMM_MIRROR_RESULT_MOVED, HM_BLOCK_PAGES);
 			i += HM_BLOCK_PAGES - 1;
 		} else {
-			hm_count(account, small, 1);
-			(*done)++;
+			hm_tally_page(tally, first ? first + i :
+					     window->src[i] >> MIGRATE_PFN_SHIFT);
+			if (results)
+				results[i] = HMM_MIRROR_RESULT_MOVED;
 		}
 	}
 }
 
+/* The same in the counters: 4 KiB pages in one, huge ones in another; and in @done. */
+static void hm_count_moved(struct hm_account *account, const struct hm_tally *tally,
+			   enum hmm_mirror_count small, enum hmm_mirror_count huge, u64 *done)
+{
+	u64 blocks = tally->units[HMM_MIRROR_SIZE_2M], pages = hm_tally_pages(tally);
+
+	hm_count(account, small, pages - blocks * HM_BLOCK_PAGES);
+	hm_count(account, huge, blocks);
+	*done += pages;
+}
+
 /* One window of @vma. mmap_lock is held. */
-static int hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
-		      unsigned long start, unsigned long end, struct hm_window *window, u64 *done)
+static void hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
+		       unsigned long start, unsigned long end, enum hmm_mirror_cause cause,
+		       struct hm_window *window, u64 *done)
 {
 	struct migrate_vma args = {
 		.vma = vma,
@@ -145,27 +157,39 @@ static int hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
 		.pgmap_owner = hm_vram_owner(account->vram),
 		.flags = MIGRATE_VMA_SELECT_SYSTEM,
 	};
+	struct hm_tally tally = { 0 };
+	u64 began = ktime_get_ns();
 	unsigned long i;
-	u64 moved = 0;
 
 	if (end - start == HM_BLOCK_SIZE)
 		args.flags |= MIGRATE_VMA_SELECT_COMPOUND;
 	memset(window->dst, 0, sizeof(window->dst));
 	/* A mapping of a kind that does not move is no error. */
-	if (migrate_vma_setup(&args))
-		return 0;
+	if (hm_inject(HM_INJECT_SETUP) || migrate_vma_setup(&args)) {
+		memset(window->results, HMM_MIRROR_RESULT_KIND, (end - start) >> PAGE_SHIFT);
+		return;
+	}
 
-	for (i = 0; i < args.npages; i += hm_step(window->src[i]))
-		if (window->src[i] & MIGRATE_PFN_MIGRATE)
-			hm_to_vram_one(account, window->src[i], &window->dst[i]);
+	for (i = 0; i < args.npages; i += hm_step(window->src[i])) {
+		struct page *page = migrate_pfn_to_page(window->src[i]);
+
+		if (!(window->src[i] & MIGRATE_PFN_MIGRATE))
+			continue;
+		/* A file's own pages in a private mapping of it. */
+		if (page && !folio_test_anon(page_folio(page)))
+			window->results[i] = HMM_MIRROR_RESULT_KIND;
+		else
+			hm_to_vram_one(account, window->src[i], &window->dst[i],
+				       &window->results[i]);
+	}
 	migrate_vma_pages(&args);
-	hm_count_moved(account, window, args.npages, HMM_MIRROR_COUNT_TO_VRAM_4K,
-		       HMM_MIRROR_COUNT_TO_VRAM_2M, &moved);
+	hm_tally_moved(window, start >> PAGE_SHIFT, args.npages, window->results, &tally);
 	migrate_vma_finalize(&args);
+	hm_count_moved(account, &tally, HMM_MIRROR_COUNT_TO_VRAM_4K, HMM_MIRROR_COUNT_TO_VRAM_2M,
+		       done);
+	hm_account_moves(account, HMM_MIRROR_WAY_TO_VRAM, cause, &tally, ktime_get_ns() - began);
 	trace_hmm_mirror_migrate(vma->vm_mm, start >> PAGE_SHIFT, (end - start) >> PAGE_SHIFT,
-				 moved, HM_CAUSE_REQUEST);
-	*done += moved;
-	return 0;
+				 hm_tally_pages(&tally), HMM_MIRROR_WAY_TO_VRAM, cause);
 }
 
 /* ---- home ---- */
@@ -184,8 +208,11 @@ static int hm_to_ram_one(struct vm_area_struct *vma, unsigned long address, unsi
 	if (n > 1) {
 		gfp_t gfp = GFP_TRANSHUGE_LIGHT;
 
-		folio = vma ? vma_alloc_folio(gfp, HPAGE_PMD_ORDER, vma, address) :
-			      folio_alloc(GFP_TRANSHUGE, HPAGE_PMD_ORDER);
+		if (hm_inject(HM_INJECT_RAM_2M))
+			folio = NULL;
+		else
+			folio = vma ? vma_alloc_folio(gfp, HPAGE_PMD_ORDER, vma, address) :
+				      folio_alloc(GFP_TRANSHUGE, HPAGE_PMD_ORDER);
 		if (folio) {
 			folio_lock(folio);
 			hm_copy_from_vram(&folio->page, from, n);
@@ -196,9 +223,12 @@ static int hm_to_ram_one(struct vm_area_struct *vma, unsigned long address, unsi
 			return -ENOMEM;
 	}
 	for (i = 0; i < n; i++) {
-		folio = vma ? vma_alloc_folio(GFP_HIGHUSER_MOVABLE, 0, vma,
-					      address + i * PAGE_SIZE) :
-			      folio_alloc(GFP_HIGHUSER_MOVABLE, 0);
+		if (hm_inject(HM_INJECT_RAM_4K))
+			folio = NULL;
+		else
+			folio = vma ? vma_alloc_folio(GFP_HIGHUSER_MOVABLE, 0, vma,
+						      address + i * PAGE_SIZE) :
+				      folio_alloc(GFP_HIGHUSER_MOVABLE, 0);
 		if (!folio) {
 			while (i--) {
 				folio = page_folio(migrate_pfn_to_page(dst[i]));
@@ -216,13 +246,14 @@ static int hm_to_ram_one(struct vm_area_struct *vma, unsigned long address, unsi
 }
 
 /*
- * Bring one window home. mmap_lock is held. @fault: the page that somebody waits
- * for, locked and referenced by the core, or NULL. Returns -ENOMEM if that page,
- * or without one any page, had to stay for lack of memory.
+ * Bring what one window has in @vram home. mmap_lock is held. @fault: the page that
+ * somebody waits for, locked and referenced by the core, or NULL. Returns -ENOMEM
+ * if that page, or without one any page, had to stay for lack of memory.
  */
-static int hm_to_ram(struct hm_account *account, struct vm_area_struct *vma, unsigned long start,
-		     unsigned long end, struct page *fault, struct hm_window *window,
-		     bool huge, u64 *done, u64 *left)
+static int hm_to_ram(struct hm_account *account, struct hm_vram *vram, struct vm_area_struct *vma,
+		     unsigned long start, unsigned long end, struct page *fault,
+		     enum hmm_mirror_cause cause, struct hm_window *window, bool huge, u64 *done,
+		     u64 *left)
 {
 	struct migrate_vma args = {
 		.vma = vma,
@@ -230,17 +261,18 @@ static int hm_to_ram(struct hm_account *account, struct vm_area_struct *vma, uns
 		.dst = window->dst,
 		.start = start,
 		.end = end,
-		.pgmap_owner = hm_vram_owner(account->vram),
+		.pgmap_owner = hm_vram_owner(vram),
 		.flags = MIGRATE_VMA_SELECT_DEVICE_PRIVATE,
 		.fault_page = fault,
 	};
-	u64 moved = 0, wanted = 0;
+	u64 began = ktime_get_ns(), moved = 0, wanted = 0;
+	struct hm_tally tally = { 0 };
 	unsigned long i;
 	int ret = 0;
 
 	if (huge)
 		args.flags |= MIGRATE_VMA_SELECT_COMPOUND;
-	memset(window->dst, 0, sizeof(window->dst));
+	memset(window->dst, 0, ((end - start) >> PAGE_SHIFT) * sizeof(*window->dst));
 	if (migrate_vma_setup(&args))
 		return 0;
 
@@ -256,12 +288,14 @@ static int hm_to_ram(struct hm_account *account, struct vm_area_struct *vma, uns
 			ret = -ENOMEM;
 	}
 	migrate_vma_pages(&args);
-	hm_count_moved(account, window, args.npages,
+	hm_tally_moved(window, start >> PAGE_SHIFT, args.npages, NULL, &tally);
+	migrate_vma_finalize(&args);
+	hm_count_moved(account, &tally,
 		       fault ? HMM_MIRROR_COUNT_CPU_4K : HMM_MIRROR_COUNT_EVICT_4K,
 		       fault ? HMM_MIRROR_COUNT_CPU_2M : HMM_MIRROR_COUNT_EVICT_2M, &moved);
-	migrate_vma_finalize(&args);
+	hm_account_moves(account, HMM_MIRROR_WAY_HOME, cause, &tally, ktime_get_ns() - began);
 	trace_hmm_mirror_migrate(vma->vm_mm, start >> PAGE_SHIFT, (end - start) >> PAGE_SHIFT,
-				 moved, fault ? HM_CAUSE_CPU : HM_CAUSE_EVICT);
+				 moved, HMM_MIRROR_WAY_HOME, cause);
 	*done += moved;
 	*left += wanted - min(wanted, moved);
 	return ret;
@@ -270,7 +304,7 @@ static int hm_to_ram(struct hm_account *account, struct vm_area_struct *vma, uns
 /*
  * The host, a child of it, or khugepaged touches a page in VRAM. Without vmf->pte
  * the whole block is one entry and comes back as such. Otherwise its neighbours
- * come along, up to 64 KiB; but if the page is still part of a large folio (partly
+ * come along, as many as the account says; but if the page is still part of a large folio (partly
  * unmapped, moved by mremap), it comes alone: migrate_vma_collect_pmd() of 7.3
  * goes on with the wrong folio after splitting one whose head is in the window.
  *
@@ -293,17 +327,19 @@ vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf)
 		start = vmf->address & PAGE_MASK;
 		end = start + PAGE_SIZE;
 	} else {
-		start = max(round_down(vmf->address, HM_AROUND * PAGE_SIZE), vma->vm_start);
-		end = min(round_down(vmf->address, HM_AROUND * PAGE_SIZE) + HM_AROUND * PAGE_SIZE,
-			  vma->vm_end);
+		unsigned long around = account->around << PAGE_SHIFT;
+
+		start = max(round_down(vmf->address, around), vma->vm_start);
+		end = min(round_down(vmf->address, around) + around, vma->vm_end);
 	}
 
-	window = kmalloc_obj(*window, GFP_KERNEL);
+	window = hm_inject(HM_INJECT_WINDOW) ? NULL : kmalloc_obj(*window, GFP_KERNEL);
 	if (!window)
 		return VM_FAULT_OOM;
 	/* The folio, and its reference, may go with the pages. */
 	kref_get(&account->ref);
-	ret = hm_to_ram(account, vma, start, end, vmf->page, window, !vmf->pte, &done, &left);
+	ret = hm_to_ram(account, account->vram, vma, start, end, vmf->page, HMM_MIRROR_CAUSE_CPU,
+			window, !vmf->pte, &done, &left);
 	if (done)
 		hm_event_add(account, vma->vm_mm, HMM_MIRROR_EVENT_TOUCH, start >> PAGE_SHIFT,
 			     (end - 1) >> PAGE_SHIFT, done, ktime_get_ns() - began);
@@ -317,12 +353,26 @@ vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf)
 /* ---- ranges ---- */
 
 typedef int (*hm_window_fn)(struct hm_context *ctx, struct vm_area_struct *vma,
-			    unsigned long start, unsigned long end, struct hm_window *window,
-			    u64 *done, u64 *left);
+			    unsigned long start, unsigned long end, enum hmm_mirror_cause cause,
+			    struct hm_window *window, u64 *done, u64 *left);
 
-/* Call @fn for every window of a range, mmap_lock held. Holes are -EFAULT if first. */
+/* Tell user space what became of the pages from @start on. No lock is held. */
+static int hm_put_results(struct hm_context *ctx, unsigned long start, unsigned long end,
+			  struct hm_window *window, u8 __user *results)
+{
+	unsigned long npages = (end - start) >> PAGE_SHIFT;
+
+	hm_mirror_explain(ctx, start >> PAGE_SHIFT, npages, window->results);
+	return copy_to_user(results, window->results, npages) ? -EFAULT : 0;
+}
+
+/*
+ * Call @fn for every window of a range, mmap_lock held. Holes are -EFAULT if first.
+ * @results: what window->results says then goes there; or NULL.
+ */
 static int hm_for_windows(struct hm_context *ctx, unsigned long first, unsigned long last,
-			  hm_window_fn fn, u64 *done, u64 *left)
+			  hm_window_fn fn, enum hmm_mirror_cause cause, u8 __user *results,
+			  u64 *done, u64 *left)
 {
 	unsigned long address = first << PAGE_SHIFT, end = (last + 1) << PAGE_SHIFT, next;
 	struct hm_window *window;
@@ -331,13 +381,17 @@ static int hm_for_windows(struct hm_context *ctx, unsigned long first, unsigned 
 
 	if (!mmget_not_zero(ctx->mm))
 		return -ENXIO;
-	window = kmalloc_obj(*window, GFP_KERNEL_ACCOUNT);
+	window = hm_inject(HM_INJECT_WINDOW) ? NULL : kmalloc_obj(*window, GFP_KERNEL_ACCOUNT);
 	if (!window) {
 		mmput(ctx->mm);
 		return -ENOMEM;
 	}
-	for (; address < end; address = next) {
+	/* Holes stay at zero, which is HMM_MIRROR_RESULT_HOLE. */
+	if (results && clear_user(results, last - first + 1))
+		ret = -EFAULT;
+	for (; !ret && address < end; address = next) {
 		struct vm_area_struct *vma;
+		bool found = false;
 
 		/* The lock is not held for longer than a block takes. */
 		mmap_read_lock(ctx->mm);
@@ -352,13 +406,15 @@ static int hm_for_windows(struct hm_context *ctx, unsigned long first, unsigned 
 			address = max(address, vma->vm_start);
 			next = min(next, vma->vm_end);
 			any = true;
-			ret = fn(ctx, vma, address, next, window, done, left);
+			found = true;
+			ret = fn(ctx, vma, address, next, cause, window, done, left);
 		}
 		mmap_read_unlock(ctx->mm);
+		if (!ret && found && results)
+			ret = hm_put_results(ctx, address, next, window,
+					     results + (address >> PAGE_SHIFT) - first);
 		if (!ret && fatal_signal_pending(current))
 			ret = -EINTR;
-		if (ret)
-			break;
 		cond_resched();
 	}
 	kfree(window);
@@ -367,20 +423,40 @@ static int hm_for_windows(struct hm_context *ctx, unsigned long first, unsigned 
 }
 
 static int hm_migrate_window(struct hm_context *ctx, struct vm_area_struct *vma,
-			     unsigned long start, unsigned long end, struct hm_window *window,
-			     u64 *done, u64 *left)
+			     unsigned long start, unsigned long end, enum hmm_mirror_cause cause,
+			     struct hm_window *window, u64 *done, u64 *left)
 {
-	if (!vma_is_anonymous(vma) || !(vma->vm_flags & VM_READ))
+	unsigned long npages = (end - start) >> PAGE_SHIFT;
+	struct hm_account *account = ctx->account;
+	u64 moved = 0, home = 0;
+	struct hm_vram *peer;
+	unsigned int number = 0;
+
+	if ((vma->vm_flags & (VM_READ | VM_SHARED)) != VM_READ) {
+		memset(window->results, HMM_MIRROR_RESULT_KIND, npages);
 		return 0;
-	return hm_to_vram(ctx->account, vma, start, end, window, done);
+	}
+	memset(window->results, HMM_MIRROR_RESULT_BUSY, npages);
+	hm_to_vram(account, vma, start, end, cause, window, &moved);
+	/* There may be pages in other devices' VRAM: these come home, and are tried again. */
+	while (moved < npages && (peer = hm_vram_peer(account->vram, &number)))
+		hm_to_ram(account, peer, vma, start, end, NULL, HMM_MIRROR_CAUSE_PEER, window,
+			  end - start == HM_BLOCK_SIZE, &home, left);
+	if (home)
+		hm_to_vram(account, vma, start, end, cause, window, &moved);
+	*done += moved;
+	return 0;
 }
 
-/* Move the pages @first to @last to VRAM and map what is there. */
-int hm_migrate_range(struct hm_context *ctx, unsigned long first, unsigned long last, u64 *done,
-		     u64 *left)
+/*
+ * Move the pages @first to @last to VRAM and map what is there. @results: what became
+ * of each, or NULL.
+ */
+int hm_migrate_range(struct hm_context *ctx, unsigned long first, unsigned long last,
+		     enum hmm_mirror_cause cause, u8 __user *results, u64 *done, u64 *left)
 {
 	u64 began = ktime_get_ns(), mapped = 0;
-	int ret = hm_for_windows(ctx, first, last, hm_migrate_window, done, left);
+	int ret = hm_for_windows(ctx, first, last, hm_migrate_window, cause, results, done, left);
 
 	hm_count(ctx->account, HMM_MIRROR_COUNT_NS_TO_VRAM, ktime_get_ns() - began);
 	if (ret && !*done)
@@ -389,50 +465,80 @@ int hm_migrate_range(struct hm_context *ctx, unsigned long first, unsigned long 
 	hm_count(ctx->account, HMM_MIRROR_COUNT_STAYED, *left);
 	/* Pages that it could not map are faults again. */
 	if (*done)
-		hm_mirror_range(ctx, first, last, HMM_MIRROR_PRESENT, &mapped);
+		hm_mirror_range(ctx, first, last, HMM_MIRROR_PRESENT | HMM_MIRROR_CAUSE(cause),
+				&mapped);
 	return 0;
 }
 
 static int hm_evict_window(struct hm_context *ctx, struct vm_area_struct *vma,
-			   unsigned long start, unsigned long end, struct hm_window *window,
-			   u64 *done, u64 *left)
+			   unsigned long start, unsigned long end, enum hmm_mirror_cause cause,
+			   struct hm_window *window, u64 *done, u64 *left)
 {
-	return hm_to_ram(ctx->account, vma, start, end, NULL, window,
+	return hm_to_ram(ctx->account, ctx->account->vram, vma, start, end, NULL, cause, window,
 			 end - start == HM_BLOCK_SIZE, done, left);
 }
 
-int hm_evict_range(struct hm_context *ctx, unsigned long first, unsigned long last, u64 *done,
-		   u64 *left)
+int hm_evict_range(struct hm_context *ctx, unsigned long first, unsigned long last,
+		   enum hmm_mirror_cause cause, u64 *done, u64 *left)
 {
 	u64 began = ktime_get_ns();
-	int ret = hm_for_windows(ctx, first, last, hm_evict_window, done, left);
+	int ret = hm_for_windows(ctx, first, last, hm_evict_window, cause, NULL, done, left);
 
 	hm_count(ctx->account, HMM_MIRROR_COUNT_NS_EVICT, ktime_get_ns() - began);
 	return ret && !*done ? ret : 0;
 }
 
-/*
- * Bring home whatever lies in a block of VRAM, whoever maps it. @pfn is the first
- * of a block. Returns the pages that moved; best effort.
- */
-unsigned long hm_evict_pfns(unsigned long pfn, unsigned long npages)
-{
-	struct hm_window *window;
-	unsigned long i, moved = 0;
+/* ---- by place in VRAM, whoever maps the pages ---- */
 
-	window = kzalloc_obj(*window, GFP_KERNEL);
-	if (!window)
-		return 0;
-	migrate_device_range(window->src, pfn, npages);
+/* The rest of it, once the core has isolated what window->src says. */
+static void hm_evict_isolated(struct hm_window *window, unsigned long npages,
+			      struct hm_tally *tally)
+{
+	unsigned long i;
+
+	memset(window->dst, 0, npages * sizeof(*window->dst));
 	for (i = 0; i < npages; i += hm_step(window->src[i]))
 		if (window->src[i] & MIGRATE_PFN_MIGRATE)
 			hm_to_ram_one(NULL, 0, window->src[i], &window->dst[i]);
 	migrate_device_pages(window->src, window->dst, npages);
-	for (i = 0; i < npages; i++)
-		if (window->src[i] & MIGRATE_PFN_MIGRATE && window->dst[i] & MIGRATE_PFN_VALID)
-			moved += hm_step(window->src[i]);
+	hm_tally_moved(window, 0, npages, NULL, tally);
 	migrate_device_finalize(window->src, window->dst, npages);
-	trace_hmm_mirror_migrate(NULL, pfn, npages, moved, HM_CAUSE_EXIT);
+}
+
+/*
+ * Bring home whatever lies in a block of VRAM. @pfn is the first of a block. Returns
+ * the pages that moved; best effort.
+ */
+unsigned long hm_evict_pfns(unsigned long pfn, unsigned long npages)
+{
+	struct hm_tally tally = { 0 };
+	struct hm_window *window;
+
+	window = kmalloc_obj(*window, GFP_KERNEL);
+	if (!window)
+		return 0;
+	migrate_device_range(window->src, pfn, npages);
+	hm_evict_isolated(window, npages, &tally);
 	kfree(window);
-	return moved;
+	trace_hmm_mirror_migrate(NULL, pfn, npages, hm_tally_pages(&tally), HMM_MIRROR_WAY_HOME,
+				 HMM_MIRROR_CAUSE_UNLOAD);
+	return hm_tally_pages(&tally);
+}
+
+/* The same for the page frames in window->src, all of @account and of one block. */
+unsigned long hm_evict_list(struct hm_account *account, struct hm_window *window,
+			    unsigned long npfns, enum hmm_mirror_cause cause)
+{
+	struct hm_tally tally = { 0 };
+	unsigned long first = window->src[0];
+	u64 began = ktime_get_ns(), done = 0;
+
+	migrate_device_pfns(window->src, npfns);
+	hm_evict_isolated(window, npfns, &tally);
+	hm_count_moved(account, &tally, HMM_MIRROR_COUNT_EVICT_4K, HMM_MIRROR_COUNT_EVICT_2M,
+		       &done);
+	hm_account_moves(account, HMM_MIRROR_WAY_HOME, cause, &tally, ktime_get_ns() - began);
+	hm_count(account, HMM_MIRROR_COUNT_NS_EVICT, ktime_get_ns() - began);
+	trace_hmm_mirror_migrate(NULL, first, npfns, done, HMM_MIRROR_WAY_HOME, cause);
+	return done;
 }

@@ -5,6 +5,7 @@
  * One block (2 MiB) at a time: ask the core, without our lock, what is mapped;
  * take the lock; if the host changed the range meanwhile, ask again; else store.
  */
+#include <linux/ktime.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -17,7 +18,6 @@ struct hm_wish {
 	unsigned long first, last;		/* pages that may be stored */
 	unsigned long must_first, must_last;	/* ... that must be; none if first > last */
 	bool write;				/* must be writable */
-	unsigned long *stored;			/* (out) pages, if not NULL */
 };
 
 static bool hm_wish_must(const struct hm_wish *wish, unsigned long index)
@@ -26,11 +26,9 @@ static bool hm_wish_must(const struct hm_wish *wish, unsigned long index)
 }
 
 /* Ask the core. mmap_lock is taken here. -EBUSY: the range changed, ask again. */
-static int hm_wish_snapshot(struct hm_context *ctx, const struct hm_wish *wish,
-			    struct hmm_range *range)
+static int hm_wish_snapshot(const struct hm_wish *wish, struct hmm_range *range)
 {
 	unsigned long i;
-	int ret;
 
 	for (i = wish->first; i <= wish->last; i++) {
 		unsigned long *pfn = &range->hmm_pfns[i - wish->first];
@@ -41,11 +39,7 @@ static int hm_wish_snapshot(struct hm_context *ctx, const struct hm_wish *wish,
 	}
 	range->default_flags = 0;
 	range->pfn_flags_mask = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE;
-	range->notifier_seq = mmu_interval_read_begin(&ctx->notifier);
-	mmap_read_lock(ctx->mm);
-	ret = hmm_range_fault(range);
-	mmap_read_unlock(ctx->mm);
-	return ret;
+	return hm_range_fault(range);
 }
 
 /*
@@ -122,11 +116,14 @@ static bool hm_is_huge_zero(u64 entry)
  * for single pages if @huge is no longer set.
  */
 static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
-			 const unsigned long *pfns, bool *huge, u64 *done)
+			 const unsigned long *pfns, bool *huge, u64 *done, struct hm_tally *tally)
 {
 	unsigned long i, stored = 0, good = 0;
+	struct hm_tally before = *tally;
 	int ret;
 
+	if (hm_inject(HM_INJECT_STORE))
+		return -EAGAIN;
 	if (*huge) {
 		u64 entry = hm_entry(wish->first, pfns[0]);
 
@@ -140,9 +137,8 @@ static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
 		if (ret)
 			return ret;
 		hm_count(ctx->account, HMM_MIRROR_COUNT_MIRRORED_2M, 1);
-		trace_hmm_mirror_map(ctx->mm, wish->first, HM_BLOCK_PAGES, true);
-		if (wish->stored)
-			*wish->stored = HM_BLOCK_PAGES;
+		trace_hmm_mirror_map(ctx->mm, wish->first, HM_BLOCK_PAGES, true, false);
+		tally->units[HMM_MIRROR_SIZE_2M]++;
 		*done += HM_BLOCK_PAGES;
 		return 0;
 	}
@@ -152,16 +148,17 @@ static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
 		if (!entry)
 			continue;
 		ret = hm_table_store(&ctx->table, i, entry);
-		if (ret)
+		if (ret) {
+			*tally = before;
 			return ret;
+		}
 		stored++;
+		hm_tally_page(tally, i);
 		if (wish->must_first > wish->must_last || hm_wish_must(wish, i))
 			good++;
 	}
 	hm_count(ctx->account, HMM_MIRROR_COUNT_MIRRORED_4K, stored);
-	trace_hmm_mirror_map(ctx->mm, wish->first, stored, false);
-	if (wish->stored)
-		*wish->stored = stored;
+	trace_hmm_mirror_map(ctx->mm, wish->first, stored, false, false);
 	*done += good;
 	return 0;
 }
@@ -176,9 +173,17 @@ static bool hm_nothing(const struct hm_wish *wish, const unsigned long *pfns)
 	return true;
 }
 
+/* Room for what the core says about a block. */
+static unsigned long *hm_pfns_alloc(void)
+{
+	if (hm_inject(HM_INJECT_PFNS))
+		return NULL;
+	return kmalloc_array(HM_BLOCK_PAGES, sizeof(unsigned long), GFP_KERNEL_ACCOUNT);
+}
+
 /* Fulfil one wish. @pfns has room for a block. The host's mm is in use. */
 static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
-			  unsigned long *pfns, u64 *done)
+			  unsigned long *pfns, u64 *done, struct hm_tally *tally)
 {
 	struct hmm_range range = {
 		.notifier = &ctx->notifier,
@@ -196,9 +201,11 @@ static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 			return -EINTR;
 		if (time_after(jiffies, timeout))
 			return -EBUSY;
-		ret = hm_wish_snapshot(ctx, wish, &range);
+		ret = hm_wish_snapshot(wish, &range);
 		if (ret == -EBUSY)
 			continue;
+		if (ret == -EINTR || ret == -ENOMEM)
+			return ret;
 		if (ret)
 			return ret == -EPERM ? -EACCES : -EFAULT;
 		if (!hm_wish_granted(wish, pfns)) {
@@ -218,10 +225,11 @@ static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 		mutex_lock(&ctx->lock);
 		if (ctx->dead)
 			ret = -ENXIO;
-		else if (mmu_interval_read_retry(&ctx->notifier, range.notifier_seq))
+		else if (mmu_interval_read_retry(&ctx->notifier, range.notifier_seq) ||
+			 hm_inject(HM_INJECT_CHANGED))
 			ret = -EAGAIN;
 		else
-			ret = hm_wish_store(ctx, wish, pfns, &huge, done);
+			ret = hm_wish_store(ctx, wish, pfns, &huge, done, tally);
 		mutex_unlock(&ctx->lock);
 		if (ret != -EAGAIN)
 			return ret;
@@ -230,19 +238,22 @@ static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 
 /*
  * Mirror the pages @first to @last of the host. Counts pages in @done; stops at
- * the first that cannot be. @flags: HMM_MIRROR_WRITE, HMM_MIRROR_PRESENT.
+ * the first that cannot be. @flags: HMM_MIRROR_WRITE, HMM_MIRROR_PRESENT, and the
+ * cause.
  */
 int hm_mirror_range(struct hm_context *ctx, unsigned long first, unsigned long last, u32 flags,
 		    u64 *done)
 {
 	struct hm_wish wish = { .write = flags & HMM_MIRROR_WRITE };
+	struct hm_tally tally = { 0 };
+	u64 began = ktime_get_ns();
 	unsigned long *pfns, next;
 	bool singly = false;
 	int ret = 0;
 
 	if (!mmget_not_zero(ctx->mm))
 		return -ENXIO;
-	pfns = kmalloc_array(HM_BLOCK_PAGES, sizeof(*pfns), GFP_KERNEL_ACCOUNT);
+	pfns = hm_pfns_alloc();
 	if (!pfns) {
 		ret = -ENOMEM;
 		goto out;
@@ -256,7 +267,7 @@ int hm_mirror_range(struct hm_context *ctx, unsigned long first, unsigned long l
 		wish.last = next - 1;
 		wish.must_first = flags & HMM_MIRROR_PRESENT ? 1 : wish.first;
 		wish.must_last = flags & HMM_MIRROR_PRESENT ? 0 : wish.last;
-		ret = hm_wish_fulfil(ctx, &wish, pfns, done);
+		ret = hm_wish_fulfil(ctx, &wish, pfns, done, &tally);
 		if ((ret == -EFAULT || ret == -EACCES) && next - first > 1) {
 			singly = true;
 			next = first;
@@ -265,6 +276,9 @@ int hm_mirror_range(struct hm_context *ctx, unsigned long first, unsigned long l
 		cond_resched();
 	}
 	kfree(pfns);
+	hm_account_moves(ctx->account, HMM_MIRROR_WAY_MAPPED,
+			 (flags & HMM_MIRROR_CAUSE_MASK) >> HMM_MIRROR_CAUSE_SHIFT, &tally,
+			 ktime_get_ns() - began);
 out:
 	mmput(ctx->mm);
 	return ret;
@@ -300,12 +314,11 @@ static bool hm_mirror_granted(struct hm_context *ctx, unsigned long index, bool 
  */
 int hm_mirror_fault(struct hm_context *ctx, unsigned long index, bool write)
 {
-	unsigned long stored = 0, more = 0, base = round_down(index, HM_BLOCK_PAGES);
+	unsigned long base = round_down(index, HM_BLOCK_PAGES);
 	const struct hm_wish around = {
 		.first = base,
 		.last = base + HM_BLOCK_PAGES - 1,
 		.must_first = 1,
-		.stored = &stored,
 	};
 	const struct hm_wish page = {
 		.first = index,
@@ -313,26 +326,72 @@ int hm_mirror_fault(struct hm_context *ctx, unsigned long index, bool write)
 		.must_first = index,
 		.must_last = index,
 		.write = write,
-		.stored = &more,
 	};
 	u64 began = ktime_get_ns(), done = 0;
+	struct hm_tally tally = { 0 };
 	unsigned long *pfns;
 	int ret;
 
 	if (!mmget_not_zero(ctx->mm))
 		return -ENXIO;
-	pfns = kmalloc_array(HM_BLOCK_PAGES, sizeof(*pfns), GFP_KERNEL_ACCOUNT);
+	pfns = hm_pfns_alloc();
 	if (pfns)
-		ret = hm_wish_fulfil(ctx, &around, pfns, &done);
+		ret = hm_wish_fulfil(ctx, &around, pfns, &done, &tally);
 	else
 		ret = -ENOMEM;
 	if (!ret && !hm_mirror_granted(ctx, index, write))
-		ret = hm_wish_fulfil(ctx, &page, pfns, &done);
+		ret = hm_wish_fulfil(ctx, &page, pfns, &done, &tally);
 	kfree(pfns);
+	hm_account_moves(ctx->account, HMM_MIRROR_WAY_MAPPED, HMM_MIRROR_CAUSE_SERVICE, &tally,
+			 ktime_get_ns() - began);
 	mmput(ctx->mm);
 	if (!ret)
-		hm_mirror_count_served(ctx->account, write, stored + more, ktime_get_ns() - began);
+		hm_mirror_count_served(ctx->account, write, hm_tally_pages(&tally),
+				       ktime_get_ns() - began);
 	return ret;
+}
+
+/*
+ * Say for pages of a block, those whose result is HMM_MIRROR_RESULT_BUSY as nobody knows
+ * why they did not move, what can be seen of them now. The host's mm is in use.
+ */
+void hm_mirror_explain(struct hm_context *ctx, unsigned long first, unsigned long npages,
+		       u8 *results)
+{
+	struct hm_wish wish = {
+		.first = first,
+		.last = first + npages - 1,
+		.must_first = 1,
+		.must_last = 0,
+	};
+	struct hmm_range range = {
+		.notifier = &ctx->notifier,
+		.start = first << PAGE_SHIFT,
+		.end = (first + npages) << PAGE_SHIFT,
+		.dev_private_owner = hm_vram_owner(ctx->account->vram),
+	};
+	unsigned long i;
+
+	if (!memchr(results, HMM_MIRROR_RESULT_BUSY, npages))
+		return;
+	range.hmm_pfns = hm_pfns_alloc();
+	if (!range.hmm_pfns)
+		return;
+	if (!hm_wish_snapshot(&wish, &range)) {
+		/* Only kinds of pages are looked at, which must be done while they are. */
+		mutex_lock(&ctx->lock);
+		for (i = 0; i < npages && !mmu_interval_read_retry(range.notifier,
+								   range.notifier_seq); i++) {
+			if (results[i] != HMM_MIRROR_RESULT_BUSY)
+				continue;
+			if (!hm_present(range.hmm_pfns[i]))
+				results[i] = HMM_MIRROR_RESULT_ABSENT;
+			else if (is_device_private_page(hmm_pfn_to_page(range.hmm_pfns[i])))
+				results[i] = HMM_MIRROR_RESULT_WAS;
+		}
+		mutex_unlock(&ctx->lock);
+	}
+	kfree(range.hmm_pfns);
 }
 
 /*
@@ -364,7 +423,7 @@ int hm_mirror_peek(struct hm_context *ctx, unsigned long first, unsigned long n,
 		return -ENOMEM;
 	}
 	do {
-		ret = hm_wish_snapshot(ctx, &wish, &range);
+		ret = hm_wish_snapshot(&wish, &range);
 		/* A hole, or memory of a kind that has no pages: none is in VRAM. */
 		if (ret)
 			continue;

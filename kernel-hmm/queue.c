@@ -48,6 +48,9 @@ int hm_queue_init(struct hm_queue *queue, unsigned int size)
 {
 	unsigned int i;
 
+	if (hm_inject(HM_INJECT_QUEUE))
+		return -ENOMEM;
+	queue->size = size;
 	spin_lock_init(&queue->lock);
 	INIT_LIST_HEAD(&queue->free);
 	INIT_LIST_HEAD(&queue->unread);
@@ -219,7 +222,7 @@ int hm_queue_wait(struct hm_context *ctx, unsigned long index, bool write, int g
 	 * Without memory for it, or after a signal, the access that is repeated,
 	 * if it is, asks the pager again.
 	 */
-	if (result && !ret)
+	if (result && !ret && !hm_inject(HM_INJECT_VERDICT))
 		verdict = kmalloc_obj(*verdict, GFP_KERNEL_ACCOUNT);
 	if (verdict) {
 		verdict->task = current;

@@ -60,6 +60,8 @@ int hm_table_reserve(struct hm_table *table, unsigned long index, bool small)
 	u64 *pte = NULL;
 	int ret = 0;
 
+	if (hm_inject(HM_INJECT_TABLE))
+		return -ENOMEM;
 	if (small) {
 		pte = kcalloc(HM_BLOCK_PAGES, sizeof(*pte), GFP_KERNEL_ACCOUNT);
 		if (!pte)
@@ -129,7 +131,8 @@ int hm_table_store(struct hm_table *table, unsigned long index, u64 entry)
 		u64 same = block->huge + index % HM_BLOCK_PAGES;
 
 		/* A right may have been added to one page; else that is it. */
-		if (!((same ^ entry) & HM_PTE_PFN) && !(entry & ~same & HM_PTE_WRITE))
+		if (!((same ^ entry) & HM_PTE_PFN) &&
+		    !(entry & ~same & (HM_PTE_WRITE | HM_PTE_EXCLUSIVE)))
 			return 0;
 		if (!READ_ONCE(block->pte))
 			return -EAGAIN;

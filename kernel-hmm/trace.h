@@ -11,13 +11,24 @@
 
 #include <linux/tracepoint.h>
 
-/* Why pages were moved: numbers, because user space decodes them. */
-#ifndef HM_CAUSE_REQUEST
-#define HM_CAUSE_REQUEST	0
-#define HM_CAUSE_CPU		1
-#define HM_CAUSE_EVICT		2
-#define HM_CAUSE_EXIT		3
-#endif
+#include "hmm_mirror.h"
+
+/* The names are hm_way_name()'s and hm_cause_name()'s, but user space decodes these. */
+#define hm_show_way(way)							\
+	__print_symbolic(way,							\
+			 { HMM_MIRROR_WAY_TO_VRAM, "to-vram" },			\
+			 { HMM_MIRROR_WAY_HOME, "home" })
+#define hm_show_cause(cause)							\
+	__print_symbolic(cause,							\
+			 { HMM_MIRROR_CAUSE_REQUEST, "request" },		\
+			 { HMM_MIRROR_CAUSE_FAULT, "device-fault" },		\
+			 { HMM_MIRROR_CAUSE_PREFETCH, "prefetch" },		\
+			 { HMM_MIRROR_CAUSE_THRASH, "thrash" },			\
+			 { HMM_MIRROR_CAUSE_ROOM, "room" },			\
+			 { HMM_MIRROR_CAUSE_CPU, "cpu-fault" },			\
+			 { HMM_MIRROR_CAUSE_TRIM, "trim" },			\
+			 { HMM_MIRROR_CAUSE_PEER, "peer" },			\
+			 { HMM_MIRROR_CAUSE_UNLOAD, "unload" })
 
 /* A device fault, when it is queued or joins one. */
 TRACE_EVENT(hmm_mirror_fault,
@@ -41,22 +52,25 @@ TRACE_EVENT(hmm_mirror_fault,
 
 /* Entries were made in the device page table. */
 TRACE_EVENT(hmm_mirror_map,
-	TP_PROTO(const void *mm, unsigned long first, unsigned long pages, bool huge),
-	TP_ARGS(mm, first, pages, huge),
+	TP_PROTO(const void *mm, unsigned long first, unsigned long pages, bool huge,
+		 bool exclusive),
+	TP_ARGS(mm, first, pages, huge, exclusive),
 	TP_STRUCT__entry(
 		__field(const void *, mm)
 		__field(unsigned long, first)
 		__field(unsigned long, pages)
 		__field(bool, huge)
+		__field(bool, exclusive)
 	),
 	TP_fast_assign(
 		__entry->mm = mm;
 		__entry->first = first;
 		__entry->pages = pages;
 		__entry->huge = huge;
+		__entry->exclusive = exclusive;
 	),
-	TP_printk("mm=%p page=%#lx pages=%lu%s", __entry->mm, __entry->first, __entry->pages,
-		  __entry->huge ? " huge" : "")
+	TP_printk("mm=%p page=%#lx pages=%lu%s%s", __entry->mm, __entry->first, __entry->pages,
+		  __entry->huge ? " huge" : "", __entry->exclusive ? " exclusive" : "")
 );
 
 /* Entries were taken away. */
@@ -82,16 +96,17 @@ TRACE_EVENT(hmm_mirror_invalidate,
 		  __entry->from, __entry->to, __entry->pages)
 );
 
-/* A window was moved: to VRAM on request, home for any other cause. */
+/* A window was moved. For the cause "unload", the page is one of VRAM. */
 TRACE_EVENT(hmm_mirror_migrate,
 	TP_PROTO(const void *mm, unsigned long first, unsigned long pages, unsigned long moved,
-		 int cause),
-	TP_ARGS(mm, first, pages, moved, cause),
+		 int way, int cause),
+	TP_ARGS(mm, first, pages, moved, way, cause),
 	TP_STRUCT__entry(
 		__field(const void *, mm)
 		__field(unsigned long, first)
 		__field(unsigned long, pages)
 		__field(unsigned long, moved)
+		__field(int, way)
 		__field(int, cause)
 	),
 	TP_fast_assign(
@@ -99,13 +114,29 @@ TRACE_EVENT(hmm_mirror_migrate,
 		__entry->first = first;
 		__entry->pages = pages;
 		__entry->moved = moved;
+		__entry->way = way;
 		__entry->cause = cause;
 	),
-	TP_printk("mm=%p page=%#lx pages=%lu moved=%lu cause=%s", __entry->mm, __entry->first,
-		  __entry->pages, __entry->moved,
-		  __print_symbolic(__entry->cause, { HM_CAUSE_REQUEST, "request" },
-				   { HM_CAUSE_CPU, "cpu-fault" }, { HM_CAUSE_EVICT, "evict" },
-				   { HM_CAUSE_EXIT, "exit" }))
+	TP_printk("mm=%p page=%#lx pages=%lu moved=%lu way=%s cause=%s", __entry->mm,
+		  __entry->first, __entry->pages, __entry->moved, hm_show_way(__entry->way),
+		  hm_show_cause(__entry->cause))
+);
+
+/* TRIM looked for the least recently used; what it moved are events of their own. */
+TRACE_EVENT(hmm_mirror_evict,
+	TP_PROTO(const void *mm, unsigned long wanted, unsigned long done),
+	TP_ARGS(mm, wanted, done),
+	TP_STRUCT__entry(
+		__field(const void *, mm)
+		__field(unsigned long, wanted)
+		__field(unsigned long, done)
+	),
+	TP_fast_assign(
+		__entry->mm = mm;
+		__entry->wanted = wanted;
+		__entry->done = done;
+	),
+	TP_printk("mm=%p wanted=%lu done=%lu", __entry->mm, __entry->wanted, __entry->done)
 );
 
 #endif

@@ -7,7 +7,8 @@
  * hardware replaces is hm_vram_backing() and the copies in migrate.c.
  *
  * Pages are handed out singly or as a whole block (one folio). Every folio that
- * is out holds a reference to the account it was allocated for.
+ * is out holds a reference to the account it was allocated for. Blocks are kept in
+ * order of their last use, which is the last fault of an engine that met them.
  */
 #include <linux/bitmap.h>
 #include <linux/delay.h>
@@ -20,6 +21,9 @@
 
 struct hm_vram_block {
 	struct list_head list;		/* vram.empty or .partial; in none when full */
+	struct list_head age;		/* vram.age, while pages are out */
+	u64 stamp;			/* of the last use */
+	struct hm_vram *vram;
 	struct page *backing;		/* 2 MiB in a row, or NULL */
 	struct page **scattered;	/* else single pages, if any */
 	unsigned int used;		/* pages that are out */
@@ -31,6 +35,8 @@ struct hm_vram {
 	spinlock_t lock;		/* everything below; folio_free() may be atomic */
 	struct list_head empty;
 	struct list_head partial;
+	struct list_head age;		/* blocks by last use, the oldest first */
+	u64 stamp;			/* counts uses */
 	unsigned long used;		/* pages */
 	unsigned int nr_blocks;
 	struct hm_vram_block *blocks;
@@ -50,9 +56,22 @@ void *hm_vram_owner(struct hm_vram *vram)
 	return vram;
 }
 
+/* Bytes. */
 u64 hm_vram_used(unsigned int device)
 {
 	return (u64)READ_ONCE(hm_vrams[device]->used) << PAGE_SHIFT;
+}
+
+/* Another device of which pages are in use, by the number it or one after it has. */
+struct hm_vram *hm_vram_peer(struct hm_vram *vram, unsigned int *number)
+{
+	while (*number < hm_nr_vrams) {
+		struct hm_vram *peer = hm_vrams[(*number)++];
+
+		if (peer != vram && READ_ONCE(peer->used))
+			return peer;
+	}
+	return NULL;
 }
 
 static struct hm_vram *hm_vram_of(struct page *page)
@@ -79,38 +98,73 @@ struct page *hm_vram_backing(struct page *page)
 	return block->backing ? block->backing + i : block->scattered[i];
 }
 
+static void hm_backing_free(struct page *page)
+{
+	set_page_private(page, 0);
+	__free_page(page);
+}
+
 static void hm_vram_block_strip(struct page *backing, struct page **scattered)
 {
 	unsigned int i;
 
 	for (i = 0; backing && i < HM_BLOCK_PAGES; i++)
-		__free_page(backing + i);
+		hm_backing_free(backing + i);
 	for (i = 0; scattered && i < HM_BLOCK_PAGES && scattered[i]; i++)
-		__free_page(scattered[i]);
+		hm_backing_free(scattered[i]);
 	kfree(scattered);
 }
 
-/* Contiguous if at all possible: only then the engine gets huge entries of it. */
+/*
+ * Contiguous if at all possible: only then the engine gets huge entries of it. The
+ * pages' private word leads from an entry of the device page table to the block.
+ */
 static bool hm_vram_block_back(struct hm_vram_block *block)
 {
+	gfp_t gfp = GFP_HIGHUSER | __GFP_NOWARN | __GFP_NORETRY;
 	struct page **scattered;
 	unsigned int i;
 
-	block->backing = alloc_pages(GFP_HIGHUSER | __GFP_NOWARN | __GFP_NORETRY, HPAGE_PMD_ORDER);
+	if (!hm_inject(HM_INJECT_BACKING))
+		block->backing = alloc_pages(gfp, HPAGE_PMD_ORDER);
 	if (block->backing) {
 		split_page(block->backing, HPAGE_PMD_ORDER);
+		for (i = 0; i < HM_BLOCK_PAGES; i++)
+			set_page_private(block->backing + i, (unsigned long)block);
 		return true;
 	}
 	scattered = kcalloc(HM_BLOCK_PAGES, sizeof(*scattered), GFP_KERNEL);
 	for (i = 0; scattered && i < HM_BLOCK_PAGES; i++) {
-		scattered[i] = alloc_page(GFP_HIGHUSER | __GFP_NOWARN | __GFP_NORETRY);
+		scattered[i] = alloc_page(gfp);
 		if (!scattered[i]) {
 			hm_vram_block_strip(NULL, scattered);
 			return false;
 		}
+		set_page_private(scattered[i], (unsigned long)block);
 	}
 	block->scattered = scattered;
 	return scattered;
+}
+
+/* vram.lock is held. */
+static void hm_vram_block_used(struct hm_vram *vram, struct hm_vram_block *block)
+{
+	block->stamp = ++vram->stamp;
+	list_move_tail(&block->age, &vram->age);
+}
+
+/* An engine got the page frame @pfn, which is the backing of a page that is out. */
+void hm_vram_touch(unsigned long pfn)
+{
+	struct hm_vram_block *block = (void *)page_private(pfn_to_page(pfn));
+	struct hm_vram *vram = block->vram;
+	unsigned long flags;
+
+	if (READ_ONCE(block->stamp) == READ_ONCE(vram->stamp))
+		return;
+	spin_lock_irqsave(&vram->lock, flags);
+	hm_vram_block_used(vram, block);
+	spin_unlock_irqrestore(&vram->lock, flags);
 }
 
 /* Take pages of a block; vram.lock is held. */
@@ -132,6 +186,7 @@ static unsigned long hm_vram_take(struct hm_vram *vram, struct hm_vram_block *bl
 		list_del_init(&block->list);
 	else
 		list_move(&block->list, &vram->partial);
+	hm_vram_block_used(vram, block);
 	return hm_vram_first_pfn(vram) + (block - vram->blocks) * HM_BLOCK_PAGES + i;
 }
 
@@ -166,14 +221,6 @@ out:
 	return pfn;
 }
 
-static bool hm_account_charge(struct hm_account *account, long pages)
-{
-	if (atomic_long_add_return(pages, &account->used) <= account->quota)
-		return true;
-	atomic_long_sub(pages, &account->used);
-	return false;
-}
-
 /*
  * A locked folio of order 0 or 9 with undefined contents, or NULL: no room, or over
  * the quota. hm_vram_release() undoes it until it is given to the core.
@@ -184,6 +231,8 @@ struct page *hm_vram_alloc(struct hm_account *account, unsigned int order)
 	struct folio *folio;
 	unsigned long pfn;
 
+	if (hm_inject(order ? HM_INJECT_VRAM_2M : HM_INJECT_VRAM_4K))
+		return NULL;
 	if (!hm_account_charge(account, 1L << order))
 		return NULL;
 	pfn = hm_vram_find(vram, order);
@@ -226,6 +275,7 @@ static void hm_vram_folio_free(struct folio *folio)
 		block->backing = NULL;
 		block->scattered = NULL;
 		list_move(&block->list, &vram->empty);
+		list_del_init(&block->age);
 	}
 	spin_unlock_irqrestore(&vram->lock, flags);
 	hm_vram_block_strip(backing, scattered);
@@ -244,6 +294,65 @@ static void hm_vram_folio_split(struct folio *head, struct folio *tail)
 	tail->page.mapping = head->page.mapping;
 	tail->page.zone_device_data = account;
 	kref_get(&account->ref);
+}
+
+/*
+ * The page frames of @block that are charged to @account, at most @most of them: those
+ * of a folio have as many places in @pfns as it has pages. Returns the places.
+ */
+static unsigned long hm_vram_block_pfns(struct hm_vram_block *block, struct hm_account *account,
+					unsigned long *pfns, unsigned long most)
+{
+	unsigned long first = hm_vram_first_pfn(block->vram) +
+			      (block - block->vram->blocks) * HM_BLOCK_PAGES;
+	unsigned long i, nr, n = 0;
+
+	for (i = 0; i < HM_BLOCK_PAGES && n < most; i += nr) {
+		struct page *page = pfn_to_page(first + i);
+		struct folio *folio = page_folio(page);
+		bool ours;
+
+		nr = 1;
+		/* Only with a reference it is what it seems to be. */
+		if (!test_bit(i, block->map) || !folio_try_get(folio))
+			continue;
+		ours = page_folio(page) == folio && folio_zone_device_data(folio) == account;
+		if (ours)
+			nr = folio_nr_pages(folio);
+		folio_put(folio);
+		if (!ours || n + nr > HM_BLOCK_PAGES)
+			continue;
+		pfns[n] = first + i;
+		n += nr;
+	}
+	return n;
+}
+
+/*
+ * Find the block that was not used for longest of those used after @stamp, which then
+ * becomes this one's, and put down its pages that are charged to @account. Returns
+ * false if there is no such block; @n, the places taken in @pfns, may be 0 anyway.
+ */
+bool hm_vram_oldest(struct hm_account *account, u64 *stamp, unsigned long *pfns,
+		    unsigned long most, unsigned long *n)
+{
+	struct hm_vram *vram = account->vram;
+	struct hm_vram_block *block;
+	unsigned long flags;
+	bool found = false;
+
+	spin_lock_irqsave(&vram->lock, flags);
+	list_for_each_entry(block, &vram->age, age) {
+		if (block->stamp > *stamp) {
+			*stamp = block->stamp;
+			found = true;
+			break;
+		}
+	}
+	spin_unlock_irqrestore(&vram->lock, flags);
+	if (found)
+		*n = hm_vram_block_pfns(block, account, pfns, most);
+	return found;
 }
 
 static const struct dev_pagemap_ops hm_vram_ops = {
@@ -267,12 +376,16 @@ static struct hm_vram *hm_vram_create(unsigned long megabytes)
 	spin_lock_init(&vram->lock);
 	INIT_LIST_HEAD(&vram->empty);
 	INIT_LIST_HEAD(&vram->partial);
+	INIT_LIST_HEAD(&vram->age);
 	vram->nr_blocks = size / HM_BLOCK_SIZE;
 	vram->blocks = kvcalloc(vram->nr_blocks, sizeof(*vram->blocks), GFP_KERNEL);
 	if (!vram->blocks)
 		goto err_vram;
-	for (i = 0; i < vram->nr_blocks; i++)
+	for (i = 0; i < vram->nr_blocks; i++) {
+		INIT_LIST_HEAD(&vram->blocks[i].age);
+		vram->blocks[i].vram = vram;
 		list_add_tail(&vram->blocks[i].list, &vram->empty);
+	}
 
 	resource = request_free_mem_region(&iomem_resource, size, "hmm_mirror");
 	if (IS_ERR(resource)) {

@@ -202,6 +202,27 @@ uint64_t rig_evict(struct rig *rig, void *address, uint64_t size)
 	return range.done;
 }
 
+uint64_t rig_trim(struct rig *rig, uint64_t size)
+{
+	struct hmm_mirror_trim trim = { .size = size };
+
+	EXPECT_EQ(ioctl(rig->fd, HMM_MIRROR_IOC_TRIM, &trim), 0);
+	return trim.done;
+}
+
+uint64_t rig_moves(struct rig *rig, enum hmm_mirror_way way, enum hmm_mirror_cause cause,
+		   enum hmm_mirror_size size)
+{
+	static const uint64_t bytes[] = { PAGE, 16 * PAGE, BLOCK };
+	struct hmm_mirror_moves moves;
+	struct hmm_mirror_move *move = &moves.move[way][cause][size];
+
+	EXPECT_EQ(ioctl(rig->fd, HMM_MIRROR_IOC_MOVES, &moves), 0);
+	EXPECT_EQ(move->bytes, move->count * bytes[size]);
+	EXPECT_EQ(!!move->ns, !!move->count);
+	return move->count;
+}
+
 void rig_fail(struct rig *rig, void *address, uint64_t size)
 {
 	struct hmm_mirror_fail fail = { .start = (uint64_t)address, .size = size };
@@ -254,6 +275,13 @@ bool rig_can_migrate(void)
 	EXPECT_EQ(ioctl(fd, HMM_MIRROR_IOC_INFO, &info), 0);
 	close(fd);
 	return info.capabilities & HMM_MIRROR_CAP_MIGRATE;
+}
+
+void rig_open_vram(struct rig *rig, const struct hmm_mirror_register *reg)
+{
+	if (!rig_can_migrate())
+		SKIP("this kernel has no DEVICE_PRIVATE");
+	rig_open(rig, reg);
 }
 
 /* ---- pager ---- */

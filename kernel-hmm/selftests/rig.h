@@ -112,11 +112,18 @@ int rig_range(struct rig *rig, unsigned long request, void *address, uint64_t si
 uint64_t rig_mirror(struct rig *rig, void *address, uint64_t size, uint32_t flags);
 uint64_t rig_migrate(struct rig *rig, void *address, uint64_t size);
 uint64_t rig_evict(struct rig *rig, void *address, uint64_t size);
+/* Bytes that came home. */
+uint64_t rig_trim(struct rig *rig, uint64_t size);
+/* Units of that kind so far. */
+uint64_t rig_moves(struct rig *rig, enum hmm_mirror_way way, enum hmm_mirror_cause cause,
+		   enum hmm_mirror_size size);
 void rig_fail(struct rig *rig, void *address, uint64_t size);
 void rig_service(struct rig *rig, void *address, uint64_t size, uint32_t mode);
 uint64_t rig_count(struct rig *rig, enum hmm_mirror_count which);
 /* How many pages of the range have all of these HMM_MIRROR_PAGE_* in the table. */
 uint64_t rig_pages(struct rig *rig, void *address, uint64_t size, uint8_t flags);
 bool rig_can_migrate(void);
+/* rig_open(), or skip the test without device memory. */
+void rig_open_vram(struct rig *rig, const struct hmm_mirror_register *reg);
 
 #endif

@@ -16,13 +16,6 @@
 
 #define N 32ul
 
-static void open_with(struct rig *rig, const struct hmm_mirror_register *reg)
-{
-	if (!rig_can_migrate())
-		SKIP("this kernel has no DEVICE_PRIVATE");
-	rig_open(rig, reg);
-}
-
 static uint64_t in_vram(struct rig *rig)
 {
 	return rig_count(rig, HMM_MIRROR_COUNT_VRAM_PAGES);
@@ -34,7 +27,7 @@ TEST(migrate)
 	struct rig rig;
 	void *p;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	p = arena_small(0, N * PAGE);
 	EXPECT_EQ(rig_migrate(&rig, p, N * PAGE), N);
 	EXPECT_EQ(in_vram(&rig), N);
@@ -60,7 +53,7 @@ TEST(migrate_fault)
 	uint64_t i;
 	void *p;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	p = arena_small(0, N * PAGE);
 	rig.pager = pager_migrate;
 	for (i = 1; i <= 5; i++) {
@@ -81,7 +74,7 @@ TEST(migrate_untouched)
 	struct rig rig;
 	void *p;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	p = arena_map(0, N * PAGE, PROT_READ | PROT_WRITE, 0);
 	madvise(p, N * PAGE, MADV_NOHUGEPAGE);
 	EXPECT_EQ(*(volatile uint64_t *)(p + PAGE), 0);	/* the zero page, in one of them */
@@ -100,7 +93,7 @@ TEST(migrate_huge)
 	struct rig rig;
 	void *p;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	p = arena_huge(0, 2 * BLOCK);
 	EXPECT_EQ(rig_migrate(&rig, p, 2 * BLOCK), 1024);
 	EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_TO_VRAM_2M), 2);
@@ -125,7 +118,7 @@ TEST(migrate_huge_untouched)
 	struct rig rig;
 	void *p;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	p = arena_map(0, BLOCK, PROT_READ | PROT_WRITE, 0);
 	EXPECT_EQ(madvise(p, BLOCK, MADV_HUGEPAGE), 0);
 	EXPECT_EQ(rig_migrate(&rig, p, BLOCK), 512);
@@ -142,7 +135,7 @@ TEST(partial_unmap)
 	struct rig rig;
 	void *p;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	p = arena_huge(0, BLOCK);
 	EXPECT_EQ(rig_migrate(&rig, p, BLOCK), 512);
 	engine_fill(&rig, p, BLOCK, 50);
@@ -167,7 +160,7 @@ TEST(large_folio_by_pages)
 	void *p, *q = (void *)(ARENA + 64 * BLOCK);
 	int i;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	for (i = 0; i < 8; i++) {
 		p = arena_huge(0, BLOCK);
 		EXPECT_EQ(rig_migrate(&rig, p, BLOCK), 512);
@@ -189,7 +182,7 @@ TEST(remap)
 	struct rig rig;
 	void *p, *q = (void *)(ARENA + 64 * BLOCK);
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	p = arena_small(0, N * PAGE);
 	EXPECT_EQ(rig_migrate(&rig, p, N * PAGE), N);
 	EXPECT_EQ((uint64_t)mremap(p, N * PAGE, N * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, q),
@@ -210,7 +203,7 @@ TEST(evict)
 	struct rig rig;
 	void *p, *h;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	p = arena_small(0, N * PAGE);
 	h = arena_huge(BLOCK, BLOCK);
 	EXPECT_EQ(rig_migrate(&rig, p, N * PAGE), N);
@@ -234,7 +227,7 @@ TEST(evict_part_of_huge)
 	struct rig rig;
 	void *p;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	p = arena_huge(0, BLOCK);
 	EXPECT_EQ(rig_migrate(&rig, p, BLOCK), 512);
 	engine_fill(&rig, p, BLOCK, 8);
@@ -256,7 +249,7 @@ TEST(fork_in_vram)
 	pid_t pid;
 	char c;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	p = arena_small(0, N * PAGE);
 	h = arena_huge(BLOCK, BLOCK);
 	EXPECT_EQ(rig_migrate(&rig, p, N * PAGE), N);
@@ -301,7 +294,7 @@ TEST(pinned)
 	int fds[2];
 	void *p;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	p = arena_small(0, N * PAGE);
 	EXPECT_EQ(pipe(fds), 0);
 	iov = (struct iovec){ p + 5 * PAGE, PAGE };
@@ -328,7 +321,7 @@ TEST(quota)
 	struct rig rig;
 	void *p, *h;
 
-	open_with(&rig, &reg);
+	rig_open_vram(&rig, &reg);
 	p = arena_small(0, N * PAGE);
 	EXPECT_EQ(rig_range(&rig, HMM_MIRROR_IOC_MIGRATE, p, N * PAGE, 0, &range), 0);
 	EXPECT_EQ(range.done, 20);
@@ -352,7 +345,7 @@ TEST(what_does_not_move)
 	struct rig rig;
 	void *p;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	EXPECT_ERRNO(rig_range(&rig, HMM_MIRROR_IOC_MIGRATE, (void *)ARENA, PAGE, 0, &range),
 		     EFAULT);
 	p = mmap((void *)ARENA, N * PAGE, PROT_READ | PROT_WRITE,
@@ -376,7 +369,7 @@ TEST(mixed_range)
 	struct rig rig;
 	void *p = (void *)ARENA;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	arena_small(0, 4 * PAGE);
 	arena_small(8 * PAGE, 4 * PAGE);
 	arena_huge(BLOCK, BLOCK);
@@ -397,7 +390,7 @@ TEST(freed)
 	struct rig rig;
 	void *p, *h;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	p = arena_small(0, N * PAGE);
 	h = arena_huge(BLOCK, BLOCK);
 	EXPECT_EQ(rig_migrate(&rig, p, N * PAGE), N);
@@ -423,7 +416,7 @@ TEST(through_the_kernel)
 	struct rig rig;
 	void *p;
 
-	open_with(&rig, NULL);
+	rig_open_vram(&rig, NULL);
 	p = arena_small(0, N * PAGE);
 	EXPECT_EQ(rig_migrate(&rig, p, N * PAGE), N);
 	engine_fill(&rig, p, N * PAGE, 1000);

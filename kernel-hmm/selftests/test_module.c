@@ -11,62 +11,14 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
+#include "module.h"
 #include "rig.h"
 
 #define N 32ul
-
-static int unload(void)
-{
-	return syscall(SYS_delete_module, "hmm_mirror", O_NONBLOCK);
-}
-
-/* A deferred close, or a process that is being reaped, may still hold it. */
-static void unload_soon(void)
-{
-	int i;
-
-	for (i = 0; i < 200 && unload(); i++) {
-		EXPECT_EQ(errno, EWOULDBLOCK);
-		usleep(10000);
-	}
-	EXPECT_LE(i, 199);
-}
-
-static int load(const char *parameters)
-{
-	const char *file = getenv("HMM_MIRROR_MODULE");
-	int fd = open(file ? file : "", O_RDONLY | O_CLOEXEC), ret;
-
-	EXPECT_GE(fd, 0);
-	ret = syscall(SYS_finit_module, fd, parameters, 0);
-	close(fd);
-	return ret;
-}
-
-static void need_module(void)
-{
-	if (!getenv("HMM_MIRROR_MODULE") || geteuid())
-		SKIP("needs root and HMM_MIRROR_MODULE");
-}
-
-static void reload(const char *parameters)
-{
-	need_module();
-	unload_soon();
-	EXPECT_EQ(load(parameters), 0);
-}
-
-/* The node appears when devtmpfs has made it. */
-static void reload_default(void)
-{
-	unload_soon();
-	EXPECT_EQ(load(""), 0);
-}
 
 /* In use, it does not go; nonsense is refused. */
 TEST(busy)
@@ -75,13 +27,13 @@ TEST(busy)
 
 	need_module();
 	rig_open(&rig, NULL);
-	EXPECT_ERRNO(unload(), EWOULDBLOCK);
+	EXPECT_ERRNO(module_unload(), EWOULDBLOCK);
 	rig_close(&rig);
-	unload_soon();
-	EXPECT_ERRNO(load("devices=0"), EINVAL);
-	EXPECT_ERRNO(load("devices=17"), EINVAL);
-	EXPECT_ERRNO(load("vram_mb=0"), EINVAL);
-	EXPECT_EQ(load(""), 0);
+	module_unload_soon();
+	EXPECT_ERRNO(module_load("devices=0"), EINVAL);
+	EXPECT_ERRNO(module_load("devices=17"), EINVAL);
+	EXPECT_ERRNO(module_load("vram_mb=0"), EINVAL);
+	EXPECT_EQ(module_load(""), 0);
 }
 
 /* Pages that are still in VRAM when the module goes come home, huge ones too. */
@@ -107,10 +59,10 @@ TEST(unload_with_pages)
 	EXPECT_EQ(counters.value[HMM_MIRROR_COUNT_VRAM_PAGES], N + 512);
 	close(rig.engine_fd);
 	close(rig.fd);
-	unload_soon();
+	module_unload_soon();
 	EXPECT_EQ(host_check(p, N * PAGE, 300), 0);
 	EXPECT_EQ(host_check(h, BLOCK, 400), 0);
-	EXPECT_EQ(load(""), 0);
+	EXPECT_EQ(module_load(""), 0);
 }
 
 /* VRAM has an end: what does not fit stays. */
@@ -120,7 +72,7 @@ TEST(vram_full)
 	struct rig rig;
 	void *p, *h;
 
-	reload("vram_mb=4");
+	module_reload("vram_mb=4");
 	if (!rig_can_migrate())
 		SKIP("this kernel has no DEVICE_PRIVATE");
 	rig_open(&rig, NULL);
@@ -139,7 +91,7 @@ TEST(vram_full)
 	EXPECT_EQ(rig_migrate(&rig, h + BLOCK, BLOCK), 512);
 	EXPECT_EQ(host_check(h, 2 * BLOCK, 1), 0);
 	rig_close(&rig);
-	reload_default();
+	module_reload("");
 }
 
 /* Four devices; a page in one's VRAM that another wants comes home first. */
@@ -152,7 +104,7 @@ TEST(devices)
 	pid_t pid;
 	void *p;
 
-	reload("devices=4 vram_mb=8");
+	module_reload("devices=4 vram_mb=8");
 	if (!rig_can_migrate())
 		SKIP("this kernel has no DEVICE_PRIVATE");
 	rig_open(&rig, NULL);
@@ -182,7 +134,7 @@ TEST(devices)
 	EXPECT_EQ(engine_check(&rig, p, N * PAGE, 600), 0);
 	EXPECT_EQ(host_check(p, N * PAGE, 600), 0);
 	rig_close(&rig);
-	reload_default();
+	module_reload("");
 }
 
 #define GROUP "/sys/fs/cgroup/hmm-mirror-test"

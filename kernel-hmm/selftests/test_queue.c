@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -285,12 +286,17 @@ TEST(host_killed)
 	EXPECT_EQ(reply.value, ENXIO);
 }
 
-/* Life and death at random moments, many times; the log tells if anything is wrong. */
+/*
+ * Life and death at random moments, many times; the log tells if anything is wrong.
+ * HMM_MIRROR_KILLS: how many; 60 if not set.
+ */
 TEST(kill_at_random)
 {
-	unsigned int seed = 12345, i;
+	const char *value = getenv("HMM_MIRROR_KILLS");
+	unsigned int seed = 12345, i, kills = value ? atoi(value) : 60;
 
-	for (i = 0; i < 60; i++) {
+	alarm(TEST_SECONDS + kills);
+	for (i = 0; i < kills; i++) {
 		pid_t host = fork();
 
 		if (!host) {
