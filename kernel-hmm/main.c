@@ -70,7 +70,7 @@ static int hm_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	mutex_init(&hf->lock);
 	file->private_data = hf;
-	return nonseekable_open(inode, file);
+	return stream_open(inode, file);
 }
 
 static int hm_release(struct inode *inode, struct file *file)

@@ -336,23 +336,22 @@ static unsigned long hm_vram_block_pfns(struct hm_vram_block *block, struct hm_a
 bool hm_vram_oldest(struct hm_account *account, u64 *stamp, unsigned long *pfns,
 		    unsigned long most, unsigned long *n)
 {
+	struct hm_vram_block *block, *oldest = NULL;
 	struct hm_vram *vram = account->vram;
-	struct hm_vram_block *block;
 	unsigned long flags;
-	bool found = false;
 
 	spin_lock_irqsave(&vram->lock, flags);
 	list_for_each_entry(block, &vram->age, age) {
 		if (block->stamp > *stamp) {
+			oldest = block;
 			*stamp = block->stamp;
-			found = true;
 			break;
 		}
 	}
 	spin_unlock_irqrestore(&vram->lock, flags);
-	if (found)
-		*n = hm_vram_block_pfns(block, account, pfns, most);
-	return found;
+	if (oldest)
+		*n = hm_vram_block_pfns(oldest, account, pfns, most);
+	return oldest;
 }
 
 static const struct dev_pagemap_ops hm_vram_ops = {

@@ -15,6 +15,8 @@
 
 #define TEST_SECONDS 60
 
+#define ARRAY_SIZE(ARRAY) (sizeof(ARRAY) / sizeof(*(ARRAY)))
+
 #define STATUS_FAIL 1
 #define STATUS_SKIP 4
 

@@ -100,8 +100,8 @@ TEST(range_arguments)
 	size_t i, j;
 
 	rig_open(&rig, NULL);
-	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-		for (j = 0; j < sizeof(requests) / sizeof(*requests); j++) {
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		for (j = 0; j < ARRAY_SIZE(requests); j++) {
 			range = (struct hmm_mirror_range){
 				.start = bad[i].start,
 				.size = bad[i].size,

@@ -43,7 +43,7 @@ static uint64_t word(void)
 
 	if (!pick(8))
 		return ((uint64_t)rand_r(&fuzz_seed) << 32 | rand_r(&fuzz_seed)) >> pick(64);
-	return words[pick(sizeof(words) / sizeof(*words))];
+	return words[pick(ARRAY_SIZE(words))];
 }
 
 static bool named(int error)
@@ -54,7 +54,7 @@ static bool named(int error)
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof(named) / sizeof(*named); i++)
+	for (i = 0; i < ARRAY_SIZE(named); i++)
 		if (error == named[i])
 			return true;
 	return false;
@@ -76,7 +76,7 @@ static void call(struct rig *rig)
 		HMM_MIRROR_IOC_MOVES,
 	};
 	static uint64_t argument[2048];
-	unsigned long command = known[pick(sizeof(known) / sizeof(*known))];
+	unsigned long command = known[pick(ARRAY_SIZE(known))];
 	unsigned int nr = _IOC_NR(command), i;
 	uint64_t where;
 	int ret;

@@ -79,7 +79,7 @@ TEST(inject_settings)
 
 	need_inject();
 	fd = open(FILE_NAME, O_WRONLY);
-	for (i = 1; i < sizeof(bad) / sizeof(*bad); i++)
+	for (i = 1; i < ARRAY_SIZE(bad); i++)
 		EXPECT_ERRNO(write(fd, bad[i], strlen(bad[i])), EINVAL);
 	close(fd);
 }

@@ -35,7 +35,7 @@ TEST(around)
 	reg.around = 2 * BLOCK;
 	EXPECT_ERRNO(ioctl(open(HMM_MIRROR_DEVICE, O_RDWR), HMM_MIRROR_IOC_REGISTER, &reg),
 		     EINVAL);
-	for (i = 0; i < sizeof(around) / sizeof(*around); i++) {
+	for (i = 0; i < ARRAY_SIZE(around); i++) {
 		uint64_t pages = around[i] / PAGE;
 		struct rig rig;
 		void *p;
