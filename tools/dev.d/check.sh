@@ -17,6 +17,7 @@ check_stages=(
 	'asan|build and tests with the address and undefined-behaviour sanitizers'
 	'tsan|build and tests with the thread sanitizer'
 	'valgrind|unit tests under memcheck, those without a device process'
+	'kernel|the kernel module: checkpatch --strict, sparse, coccicheck'
 )
 
 check_list_stages() {
@@ -132,6 +133,28 @@ check_asan() {
 check_tsan() {
 	build_tree tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMIRRORCL_SANITIZE=thread || return
 	check_tests tsan -E "$not_sanitized|$not_tsan"
+}
+
+# The tools are fetched when they run first, like those of the virtual machine.
+check_kernel() {
+	local kernel tool status=0
+	# shellcheck source=tools/dev.d/root.sh
+	source "$repo/tools/dev.d/root.sh"
+	root_locate
+	# shellcheck source=tools/vm/fetch.sh
+	source "$repo/tools/vm/fetch.sh"
+	# shellcheck source=tools/vm/lint.sh
+	source "$repo/tools/vm/lint.sh"
+	vm_fetch "$suite-backports"
+	kernel=$vm_cache/kernel-$suite-backports
+	lint_fetch
+	for tool in checkpatch sparse coccicheck; do
+		("lint_$tool" "$kernel") || {
+			say "$tool has something to say"
+			status=1
+		}
+	done
+	return $status
 }
 
 # Run the tests of build/$1; what follows is for ctest. The thread sanitizer wants
