@@ -193,7 +193,8 @@ enum hmm_mirror_result {
  * @left:           (out) pages that were asked for and not done; for MIGRATE also
  *                  holes, and pages that were in VRAM before
  * @results:        (in) MIGRATE: address of an array of one byte per page, which is
- *                  filled with enum hmm_mirror_result if anything was tried; or 0
+ *                  filled with enum hmm_mirror_result if anything was tried; or 0.
+ *                  With it, @size is at most 1 GiB.
  *
  * MIRROR makes pages present in the device page table, where they are, and
  * replays the faults in the range. It stops at the first address that cannot be

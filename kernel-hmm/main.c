@@ -175,7 +175,8 @@ static bool hm_range_flags(unsigned int nr, const struct hmm_mirror_range *range
 		return false;
 	if (range->flags & HMM_MIRROR_EXCLUSIVE && range->flags & HMM_MIRROR_PRESENT)
 		return false;
-	if (range->results && nr != _IOC_NR(HMM_MIRROR_IOC_MIGRATE))
+	if (range->results &&
+	    (nr != _IOC_NR(HMM_MIRROR_IOC_MIGRATE) || range->size > SZ_1G))
 		return false;
 	return (range->flags & HMM_MIRROR_CAUSE_MASK) <=
 	       HMM_MIRROR_CAUSE(HMM_MIRROR_CAUSE_ROOM);

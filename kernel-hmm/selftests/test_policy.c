@@ -288,6 +288,9 @@ TEST(results)
 	range.results = 8;
 	EXPECT_ERRNO(ioctl(rig.fd, HMM_MIRROR_IOC_MIGRATE, &range), EFAULT);
 	EXPECT_ERRNO(ioctl(rig.fd, HMM_MIRROR_IOC_EVICT, &range), EINVAL);
+	range.results = (uint64_t)results;
+	range.size = (1 << 30) + PAGE;
+	EXPECT_ERRNO(ioctl(rig.fd, HMM_MIRROR_IOC_MIGRATE, &range), EINVAL);
 	close(fds[0]);
 	close(fds[1]);
 	rig_close(&rig);
