@@ -57,7 +57,7 @@ TEST(register_arguments)
 	int fd = device(), other = device();
 
 	EXPECT_ERRNO(ioctl(fd, HMM_MIRROR_IOC_REGISTER, &reg), EINVAL);
-	reg = (struct hmm_mirror_register){ .flags = 1 };
+	reg = (struct hmm_mirror_register){ .flags = 1ull << 63 };
 	EXPECT_ERRNO(ioctl(fd, HMM_MIRROR_IOC_REGISTER, &reg), EINVAL);
 	reg = (struct hmm_mirror_register){ .queue_size = 1 << 30 };
 	EXPECT_ERRNO(ioctl(fd, HMM_MIRROR_IOC_REGISTER, &reg), EINVAL);
