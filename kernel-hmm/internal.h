@@ -14,6 +14,7 @@
  *   engine.c    the engine's mapping: a cache of the device page table
  *   vram.c      device memory: pages, quota
  *   migrate.c   moving pages to VRAM and back
+ *   copy.c      ... their contents
  *   trim.c      choosing what goes back
  *   debugfs.c   what root can see
  *   inject.c    failures on purpose
@@ -298,12 +299,28 @@ struct hm_vram *hm_vram_get(unsigned int device);
 u64 hm_vram_used(unsigned int device);
 void *hm_vram_owner(struct hm_vram *vram);
 struct page *hm_vram_backing(struct page *page);
+struct page *hm_vram_run(struct page *page, unsigned long *n);
 struct page *hm_vram_alloc(struct hm_account *account, unsigned int order);
 void hm_vram_release(struct page *page);
 void hm_vram_touch(unsigned long pfn);
 bool hm_vram_oldest(struct hm_account *account, u64 *stamp, unsigned long *pfns,
 		    unsigned long most, unsigned long *n);
 struct hm_vram *hm_vram_peer(struct hm_vram *vram, unsigned int *number);
+
+/* ... copy.c */
+
+#define HM_COPY_PAGES 16
+
+/* Pages to be copied together. */
+struct hm_copy {
+	unsigned int n;
+	struct page *to[HM_COPY_PAGES];
+	struct page *from[HM_COPY_PAGES];
+};
+
+void hm_copy_pages(struct page *to, struct page *from, unsigned long n);
+void hm_copy_add(struct hm_copy *copy, struct page *to, struct page *from);
+void hm_copy_flush(struct hm_copy *copy);
 
 vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf);
 int hm_migrate_range(struct hm_context *ctx, unsigned long first, unsigned long last,

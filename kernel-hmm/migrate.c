@@ -25,38 +25,36 @@
 #include "internal.h"
 #include "trace.h"
 
-static void hm_copy(struct page *to, struct page *from, unsigned long n)
-{
-	unsigned long i;
-
-	for (i = 0; i < n; i++) {
-		copy_highpage(to + i, from + i);
-		cond_resched();
-	}
-}
-
 /* The backing of a block may be scattered. */
 static void hm_copy_to_vram(struct page *vram, struct page *from, unsigned long n)
 {
-	unsigned long i;
+	unsigned long i, run, j;
 
-	for (i = 0; i < n; i++) {
-		struct page *backing = hm_vram_backing(vram + i);
+	for (i = 0; i < n; i += run) {
+		struct page *backing;
 
+		run = n - i;
+		backing = hm_vram_run(vram + i, &run);
 		if (from)
-			copy_highpage(backing, from + i);
-		else
-			clear_highpage(backing);
-		cond_resched();
+			hm_copy_pages(backing, from + i, run);
+		for (j = 0; !from && j < run; j++) {
+			clear_highpage(backing + j);
+			cond_resched();
+		}
 	}
 }
 
 static void hm_copy_from_vram(struct page *to, struct page *vram, unsigned long n)
 {
-	unsigned long i;
+	unsigned long i, run;
 
-	for (i = 0; i < n; i++)
-		hm_copy(to + i, hm_vram_backing(vram + i), 1);
+	for (i = 0; i < n; i += run) {
+		struct page *backing;
+
+		run = n - i;
+		backing = hm_vram_run(vram + i, &run);
+		hm_copy_pages(to + i, backing, run);
+	}
 }
 
 /* Pages at @i of the window that the core treats as one. */
@@ -73,14 +71,17 @@ static unsigned long hm_step(unsigned long src)
  * never touched, or the zero page.
  */
 static void hm_to_vram_one(struct hm_account *account, unsigned long src, unsigned long *dst,
-			   u8 *results)
+			   struct hm_copy *copy, u8 *results)
 {
 	struct page *from = migrate_pfn_to_page(src), *to;
 	unsigned long write = src & MIGRATE_PFN_WRITE, n = hm_step(src), i;
 
 	to = hm_vram_alloc(account, n > 1 ? HPAGE_PMD_ORDER : 0);
 	if (to) {
-		hm_copy_to_vram(to, from, n);
+		if (n == 1 && from)
+			hm_copy_add(copy, hm_vram_backing(to), from);
+		else
+			hm_copy_to_vram(to, from, n);
 		dst[0] = migrate_pfn(page_to_pfn(to)) | write;
 		if (n > 1)
 			dst[0] |= MIGRATE_PFN_COMPOUND;
@@ -109,23 +110,24 @@ static void hm_to_vram_one(struct hm_account *account, unsigned long src, unsign
  * What was moved, after migrate_vma_pages(). @first is the number of the first page, 0
  * to take page frames for numbers. @results may be NULL.
  */
-static void hm_tally_moved(const struct hm_window *window, unsigned long first,
-			   unsigned long npages, u8 *results, struct hm_tally *tally)
+static void hm_tally_moved(const unsigned long *src, const unsigned long *dst,
+			   unsigned long first, unsigned long npages, u8 *results,
+			   struct hm_tally *tally)
 {
 	unsigned long i;
 
 	for (i = 0; i < npages; i++) {
-		if (!(window->src[i] & MIGRATE_PFN_MIGRATE) ||
-		    !(window->dst[i] & MIGRATE_PFN_VALID))
+		if (!(src[i] & MIGRATE_PFN_MIGRATE) ||
+		    !(dst[i] & MIGRATE_PFN_VALID))
 			continue;
-		if (window->dst[i] & MIGRATE_PFN_COMPOUND) {
+		if (dst[i] & MIGRATE_PFN_COMPOUND) {
 			tally->units[HMM_MIRROR_SIZE_2M]++;
 			if (results)
 				memset(results + i, HMM_MIRROR_RESULT_MOVED, HM_BLOCK_PAGES);
 			i += HM_BLOCK_PAGES - 1;
 		} else {
 			hm_tally_page(tally, first ? first + i :
-					     window->src[i] >> MIGRATE_PFN_SHIFT);
+					     src[i] >> MIGRATE_PFN_SHIFT);
 			if (results)
 				results[i] = HMM_MIRROR_RESULT_MOVED;
 		}
@@ -159,8 +161,10 @@ static void hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
 	};
 	struct hm_tally tally = { 0 };
 	u64 began = ktime_get_ns();
+	struct hm_copy copy;
 	unsigned long i;
 
+	copy.n = 0;
 	if (end - start == HM_BLOCK_SIZE)
 		args.flags |= MIGRATE_VMA_SELECT_COMPOUND;
 	memset(window->dst, 0, sizeof(window->dst));
@@ -179,11 +183,13 @@ static void hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
 		if (page && !folio_test_anon(page_folio(page)))
 			window->results[i] = HMM_MIRROR_RESULT_KIND;
 		else
-			hm_to_vram_one(account, window->src[i], &window->dst[i],
+			hm_to_vram_one(account, window->src[i], &window->dst[i], &copy,
 				       &window->results[i]);
 	}
+	hm_copy_flush(&copy);
 	migrate_vma_pages(&args);
-	hm_tally_moved(window, start >> PAGE_SHIFT, args.npages, window->results, &tally);
+	hm_tally_moved(window->src, window->dst, start >> PAGE_SHIFT, args.npages,
+		       window->results, &tally);
 	migrate_vma_finalize(&args);
 	hm_count_moved(account, &tally, HMM_MIRROR_COUNT_TO_VRAM_4K, HMM_MIRROR_COUNT_TO_VRAM_2M,
 		       done);
@@ -199,7 +205,7 @@ static void hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
  * be split: it waits for a better moment. Returns -ENOMEM if there is nothing.
  */
 static int hm_to_ram_one(struct vm_area_struct *vma, unsigned long address, unsigned long src,
-			 unsigned long *dst)
+			 unsigned long *dst, struct hm_copy *copy)
 {
 	struct page *from = migrate_pfn_to_page(src);
 	unsigned long write = src & MIGRATE_PFN_WRITE, n = hm_step(src), i;
@@ -239,7 +245,10 @@ static int hm_to_ram_one(struct vm_area_struct *vma, unsigned long address, unsi
 			return -ENOMEM;
 		}
 		folio_lock(folio);
-		hm_copy_from_vram(&folio->page, from + i, 1);
+		if (n == 1)
+			hm_copy_add(copy, &folio->page, hm_vram_backing(from));
+		else
+			hm_copy_from_vram(&folio->page, from + i, 1);
 		dst[i] = migrate_pfn(folio_pfn(folio)) | write;
 	}
 	return 0;
@@ -252,13 +261,13 @@ static int hm_to_ram_one(struct vm_area_struct *vma, unsigned long address, unsi
  */
 static int hm_to_ram(struct hm_account *account, struct hm_vram *vram, struct vm_area_struct *vma,
 		     unsigned long start, unsigned long end, struct page *fault,
-		     enum hmm_mirror_cause cause, struct hm_window *window, bool huge, u64 *done,
-		     u64 *left)
+		     enum hmm_mirror_cause cause, unsigned long *src, unsigned long *dst, bool huge,
+		     u64 *done, u64 *left)
 {
 	struct migrate_vma args = {
 		.vma = vma,
-		.src = window->src,
-		.dst = window->dst,
+		.src = src,
+		.dst = dst,
 		.start = start,
 		.end = end,
 		.pgmap_owner = hm_vram_owner(vram),
@@ -267,28 +276,29 @@ static int hm_to_ram(struct hm_account *account, struct hm_vram *vram, struct vm
 	};
 	u64 began = ktime_get_ns(), moved = 0, wanted = 0;
 	struct hm_tally tally = { 0 };
+	struct hm_copy copy;
 	unsigned long i;
 	int ret = 0;
 
+	copy.n = 0;
 	if (huge)
 		args.flags |= MIGRATE_VMA_SELECT_COMPOUND;
-	memset(window->dst, 0, ((end - start) >> PAGE_SHIFT) * sizeof(*window->dst));
+	memset(dst, 0, ((end - start) >> PAGE_SHIFT) * sizeof(*dst));
 	if (migrate_vma_setup(&args))
 		return 0;
 
-	for (i = 0; i < args.npages; i += hm_step(window->src[i])) {
-		unsigned long src = window->src[i];
-
+	for (i = 0; i < args.npages; i += hm_step(src[i])) {
 		/* Selecting device memory lets empty entries through as well. */
-		if (!(src & MIGRATE_PFN_MIGRATE) || !migrate_pfn_to_page(src))
+		if (!(src[i] & MIGRATE_PFN_MIGRATE) || !migrate_pfn_to_page(src[i]))
 			continue;
-		wanted += hm_step(src);
-		if (hm_to_ram_one(vma, start + i * PAGE_SIZE, src, &window->dst[i]) &&
-		    (!fault || migrate_pfn_to_page(src) == fault || hm_step(src) > 1))
+		wanted += hm_step(src[i]);
+		if (hm_to_ram_one(vma, start + i * PAGE_SIZE, src[i], &dst[i], &copy) &&
+		    (!fault || migrate_pfn_to_page(src[i]) == fault || hm_step(src[i]) > 1))
 			ret = -ENOMEM;
 	}
+	hm_copy_flush(&copy);
 	migrate_vma_pages(&args);
-	hm_tally_moved(window, start >> PAGE_SHIFT, args.npages, NULL, &tally);
+	hm_tally_moved(src, dst, start >> PAGE_SHIFT, args.npages, NULL, &tally);
 	migrate_vma_finalize(&args);
 	hm_count_moved(account, &tally,
 		       fault ? HMM_MIRROR_COUNT_CPU_4K : HMM_MIRROR_COUNT_EVICT_4K,
@@ -316,7 +326,7 @@ vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf)
 	struct hm_account *account = folio_zone_device_data(folio);
 	struct vm_area_struct *vma = vmf->vma;
 	unsigned long start, end;
-	struct hm_window *window;
+	unsigned long few[2 * HM_UNIT_PAGES], *src = few, npages;
 	u64 began = ktime_get_ns(), done = 0, left = 0;
 	int ret;
 
@@ -333,20 +343,26 @@ vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf)
 		end = min(round_down(vmf->address, around) + around, vma->vm_end);
 	}
 
-	window = hm_inject(HM_INJECT_WINDOW) ? NULL : kmalloc_obj(*window, GFP_KERNEL);
-	if (!window)
-		return VM_FAULT_OOM;
+	npages = (end - start) >> PAGE_SHIFT;
+	if (npages > HM_UNIT_PAGES)
+		src = kmalloc_array(2 * npages, sizeof(*src), GFP_KERNEL);
+	if (hm_inject(HM_INJECT_WINDOW) || !src) {
+		ret = -ENOMEM;
+		goto out;
+	}
 	/* The folio, and its reference, may go with the pages. */
 	kref_get(&account->ref);
 	ret = hm_to_ram(account, account->vram, vma, start, end, vmf->page, HMM_MIRROR_CAUSE_CPU,
-			window, !vmf->pte, &done, &left);
+			src, src + npages, !vmf->pte, &done, &left);
 	if (done)
 		hm_event_add(account, vma->vm_mm, HMM_MIRROR_EVENT_TOUCH, start >> PAGE_SHIFT,
 			     (end - 1) >> PAGE_SHIFT, done, ktime_get_ns() - began);
 	hm_count(account, HMM_MIRROR_COUNT_CPU_FAULTS, 1);
 	hm_count(account, HMM_MIRROR_COUNT_NS_CPU, ktime_get_ns() - began);
 	hm_account_put(account);
-	kfree(window);
+out:
+	if (src != few)
+		kfree(src);
 	return ret ? VM_FAULT_OOM : 0;
 }
 
@@ -440,8 +456,8 @@ static int hm_migrate_window(struct hm_context *ctx, struct vm_area_struct *vma,
 	hm_to_vram(account, vma, start, end, cause, window, &moved);
 	/* There may be pages in other devices' VRAM: these come home, and are tried again. */
 	while (moved < npages && (peer = hm_vram_peer(account->vram, &number)))
-		hm_to_ram(account, peer, vma, start, end, NULL, HMM_MIRROR_CAUSE_PEER, window,
-			  end - start == HM_BLOCK_SIZE, &home, left);
+		hm_to_ram(account, peer, vma, start, end, NULL, HMM_MIRROR_CAUSE_PEER,
+			  window->src, window->dst, end - start == HM_BLOCK_SIZE, &home, left);
 	if (home)
 		hm_to_vram(account, vma, start, end, cause, window, &moved);
 	*done += moved;
@@ -474,8 +490,8 @@ static int hm_evict_window(struct hm_context *ctx, struct vm_area_struct *vma,
 			   unsigned long start, unsigned long end, enum hmm_mirror_cause cause,
 			   struct hm_window *window, u64 *done, u64 *left)
 {
-	return hm_to_ram(ctx->account, ctx->account->vram, vma, start, end, NULL, cause, window,
-			 end - start == HM_BLOCK_SIZE, done, left);
+	return hm_to_ram(ctx->account, ctx->account->vram, vma, start, end, NULL, cause,
+			 window->src, window->dst, end - start == HM_BLOCK_SIZE, done, left);
 }
 
 int hm_evict_range(struct hm_context *ctx, unsigned long first, unsigned long last,
@@ -494,14 +510,17 @@ int hm_evict_range(struct hm_context *ctx, unsigned long first, unsigned long la
 static void hm_evict_isolated(struct hm_window *window, unsigned long npages,
 			      struct hm_tally *tally)
 {
+	struct hm_copy copy;
 	unsigned long i;
 
+	copy.n = 0;
 	memset(window->dst, 0, npages * sizeof(*window->dst));
 	for (i = 0; i < npages; i += hm_step(window->src[i]))
 		if (window->src[i] & MIGRATE_PFN_MIGRATE)
-			hm_to_ram_one(NULL, 0, window->src[i], &window->dst[i]);
+			hm_to_ram_one(NULL, 0, window->src[i], &window->dst[i], &copy);
+	hm_copy_flush(&copy);
 	migrate_device_pages(window->src, window->dst, npages);
-	hm_tally_moved(window, 0, npages, NULL, tally);
+	hm_tally_moved(window->src, window->dst, 0, npages, NULL, tally);
 	migrate_device_finalize(window->src, window->dst, npages);
 }
 

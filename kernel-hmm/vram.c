@@ -3,8 +3,10 @@
  * Device memory: per device, a range of physical addresses that the system does not
  * use, with struct pages of type MEMORY_DEVICE_PRIVATE. This device has no memory
  * chips: ordinary pages stand for them (the *backing*), allocated when a block of
- * 2 MiB is first used and freed when it is empty again. What a driver for real
- * hardware replaces is hm_vram_backing() and the copies in migrate.c.
+ * 2 MiB is first used. Some blocks keep theirs when they are empty again, until the
+ * system needs it: the kernel clears what it gives out, which takes as long as
+ * filling it. Nobody sees what such a block held: all of it is written before it is
+ * mapped. What a driver for real hardware replaces is hm_vram_backing() and copy.c.
  *
  * Pages are handed out singly or as a whole block (one folio). Every folio that
  * is out holds a reference to the account it was allocated for. Blocks are kept in
@@ -14,17 +16,21 @@
 #include <linux/delay.h>
 #include <linux/ioport.h>
 #include <linux/memremap.h>
-#include <linux/slab.h>
 #include <linux/pagemap.h>
+#include <linux/shrinker.h>
+#include <linux/slab.h>
 
 #include "internal.h"
+
+/* Empty blocks of a device that keep their backing: 64 MiB. */
+#define HM_VRAM_IDLE 32
 
 struct hm_vram_block {
 	struct list_head list;		/* vram.empty or .partial; in none when full */
 	struct list_head age;		/* vram.age, while pages are out */
 	u64 stamp;			/* of the last use */
 	struct hm_vram *vram;
-	struct page *backing;		/* 2 MiB in a row, or NULL */
+	struct page *backing;		/* 2 MiB in a row (compound), or NULL */
 	struct page **scattered;	/* else single pages, if any */
 	unsigned int used;		/* pages that are out */
 	DECLARE_BITMAP(map, HPAGE_PMD_NR);
@@ -33,10 +39,12 @@ struct hm_vram_block {
 struct hm_vram {
 	struct dev_pagemap pagemap;
 	spinlock_t lock;		/* everything below; folio_free() may be atomic */
-	struct list_head empty;
+	struct list_head empty;		/* first those with backing */
 	struct list_head partial;
 	struct list_head age;		/* blocks by last use, the oldest first */
 	u64 stamp;			/* counts uses */
+	struct shrinker *shrinker;	/* takes the backing of idle blocks */
+	unsigned int idle;		/* empty blocks with backing */
 	unsigned long used;		/* pages */
 	unsigned int nr_blocks;
 	struct hm_vram_block *blocks;
@@ -98,39 +106,46 @@ struct page *hm_vram_backing(struct page *page)
 	return block->backing ? block->backing + i : block->scattered[i];
 }
 
-static void hm_backing_free(struct page *page)
+/* The same for @n pages of one folio; @n becomes how many are in a row. */
+struct page *hm_vram_run(struct page *page, unsigned long *n)
+{
+	if (!hm_vram_block_of(hm_vram_of(page), page)->backing)
+		*n = 1;
+	return hm_vram_backing(page);
+}
+
+static void hm_backing_free(struct page *page, unsigned int order)
 {
 	set_page_private(page, 0);
-	__free_page(page);
+	__free_pages(page, order);
 }
 
 static void hm_vram_block_strip(struct page *backing, struct page **scattered)
 {
 	unsigned int i;
 
-	for (i = 0; backing && i < HM_BLOCK_PAGES; i++)
-		hm_backing_free(backing + i);
+	if (backing)
+		hm_backing_free(backing, HPAGE_PMD_ORDER);
 	for (i = 0; scattered && i < HM_BLOCK_PAGES && scattered[i]; i++)
-		hm_backing_free(scattered[i]);
+		hm_backing_free(scattered[i], 0);
 	kfree(scattered);
 }
 
 /*
- * Contiguous if at all possible: only then the engine gets huge entries of it. The
- * pages' private word leads from an entry of the device page table to the block.
+ * Contiguous if at all possible, and not to be scattered: only then the engine gets huge
+ * entries of it. The (first) page's private word leads from an entry of the device page
+ * table to the block.
  */
-static bool hm_vram_block_back(struct hm_vram_block *block)
+static bool hm_vram_block_back(struct hm_vram_block *block, bool scatter)
 {
 	gfp_t gfp = GFP_HIGHUSER | __GFP_NOWARN | __GFP_NORETRY;
 	struct page **scattered;
 	unsigned int i;
 
-	if (!hm_inject(HM_INJECT_BACKING))
-		block->backing = alloc_pages(gfp, HPAGE_PMD_ORDER);
+	if (!scatter && !hm_inject(HM_INJECT_BACKING))
+		block->backing = alloc_pages(gfp | __GFP_COMP, HPAGE_PMD_ORDER);
 	if (block->backing) {
-		split_page(block->backing, HPAGE_PMD_ORDER);
-		for (i = 0; i < HM_BLOCK_PAGES; i++)
-			set_page_private(block->backing + i, (unsigned long)block);
+		set_page_private(block->backing, (unsigned long)block);
 		return true;
 	}
 	scattered = kcalloc(HM_BLOCK_PAGES, sizeof(*scattered), GFP_KERNEL);
@@ -156,7 +171,7 @@ static void hm_vram_block_used(struct hm_vram *vram, struct hm_vram_block *block
 /* An engine got the page frame @pfn, which is the backing of a page that is out. */
 void hm_vram_touch(unsigned long pfn)
 {
-	struct hm_vram_block *block = (void *)page_private(pfn_to_page(pfn));
+	struct hm_vram_block *block = (void *)page_private(compound_head(pfn_to_page(pfn)));
 	struct hm_vram *vram = block->vram;
 	unsigned long flags;
 
@@ -193,6 +208,7 @@ static unsigned long hm_vram_take(struct hm_vram *vram, struct hm_vram_block *bl
 /* 0: no room. */
 static unsigned long hm_vram_find(struct hm_vram *vram, bool whole)
 {
+	struct page *idle = NULL;
 	struct hm_vram_block *block;
 	unsigned long pfn = 0, flags;
 
@@ -205,12 +221,22 @@ static unsigned long hm_vram_find(struct hm_vram *vram, bool whole)
 	block = list_first_entry_or_null(&vram->empty, struct hm_vram_block, list);
 	if (!block)
 		goto out;
+	if (block->backing) {
+		vram->idle--;
+		if (!hm_inject(HM_INJECT_BACKING)) {
+			pfn = hm_vram_take(vram, block, whole);
+			goto out;
+		}
+		idle = block->backing;
+		block->backing = NULL;
+	}
 	list_del_init(&block->list);
 	spin_unlock_irqrestore(&vram->lock, flags);
 
-	if (!hm_vram_block_back(block)) {
+	hm_vram_block_strip(idle, NULL);
+	if (!hm_vram_block_back(block, idle)) {
 		spin_lock_irqsave(&vram->lock, flags);
-		list_add(&block->list, &vram->empty);
+		list_add_tail(&block->list, &vram->empty);
 		goto out;
 	}
 
@@ -267,15 +293,19 @@ static void hm_vram_folio_free(struct folio *folio)
 	bitmap_clear(block->map, i, n);
 	block->used -= n;
 	vram->used -= n;
+	if (!block->used)
+		list_del_init(&block->age);
 	if (block->used) {
 		list_move(&block->list, &vram->partial);
+	} else if (block->backing && vram->idle < HM_VRAM_IDLE) {
+		vram->idle++;
+		list_move(&block->list, &vram->empty);
 	} else {
 		backing = block->backing;
 		scattered = block->scattered;
 		block->backing = NULL;
 		block->scattered = NULL;
-		list_move(&block->list, &vram->empty);
-		list_del_init(&block->age);
+		list_move_tail(&block->list, &vram->empty);
 	}
 	spin_unlock_irqrestore(&vram->lock, flags);
 	hm_vram_block_strip(backing, scattered);
@@ -360,6 +390,42 @@ static const struct dev_pagemap_ops hm_vram_ops = {
 	.folio_split = hm_vram_folio_split,
 };
 
+/* Take the backing from one empty block. False: none has any. */
+static bool hm_vram_strip_idle(struct hm_vram *vram)
+{
+	struct hm_vram_block *block;
+	struct page *backing = NULL;
+	unsigned long flags;
+
+	spin_lock_irqsave(&vram->lock, flags);
+	block = list_first_entry_or_null(&vram->empty, struct hm_vram_block, list);
+	if (block && block->backing) {
+		backing = block->backing;
+		block->backing = NULL;
+		vram->idle--;
+		list_move_tail(&block->list, &vram->empty);
+	}
+	spin_unlock_irqrestore(&vram->lock, flags);
+	hm_vram_block_strip(backing, NULL);
+	return backing;
+}
+
+static unsigned long hm_vram_shrink_count(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	struct hm_vram *vram = shrinker->private_data;
+
+	return READ_ONCE(vram->idle) * HM_BLOCK_PAGES ?: SHRINK_EMPTY;
+}
+
+static unsigned long hm_vram_shrink_scan(struct shrinker *shrinker, struct shrink_control *sc)
+{
+	unsigned long freed = 0;
+
+	while (freed < sc->nr_to_scan && hm_vram_strip_idle(shrinker->private_data))
+		freed += HM_BLOCK_PAGES;
+	return freed ?: SHRINK_STOP;
+}
+
 static struct hm_vram *hm_vram_create(unsigned long megabytes)
 {
 	unsigned long size = round_up((u64)megabytes << 20, HM_BLOCK_SIZE);
@@ -391,21 +457,30 @@ static struct hm_vram *hm_vram_create(unsigned long megabytes)
 		ret = PTR_ERR(resource);
 		goto err_blocks;
 	}
-	vram->pagemap.type = MEMORY_DEVICE_PRIVATE;
+	vram->shrinker = shrinker_alloc(0, "hmm_mirror-vram");
+	if (!vram->shrinker)
+		goto err_region;
+	vram->shrinker->count_objects = hm_vram_shrink_count;
+	vram->shrinker->scan_objects = hm_vram_shrink_scan;
+	vram->shrinker->private_data = vram;
 	vram->pagemap.range.start = resource->start;
 	vram->pagemap.range.end = resource->end;
+	vram->pagemap.type = MEMORY_DEVICE_PRIVATE;
 	vram->pagemap.nr_range = 1;
 	vram->pagemap.ops = &hm_vram_ops;
 	vram->pagemap.owner = vram;
 	address = memremap_pages(&vram->pagemap, numa_node_id());
 	if (IS_ERR(address)) {
 		ret = PTR_ERR(address);
-		goto err_region;
+		goto err_shrinker;
 	}
+	shrinker_register(vram->shrinker);
 	return vram;
 
+err_shrinker:
+	shrinker_free(vram->shrinker);
 err_region:
-	release_mem_region(vram->pagemap.range.start, range_len(&vram->pagemap.range));
+	release_mem_region(resource->start, size);
 err_blocks:
 	kvfree(vram->blocks);
 err_vram:
@@ -429,6 +504,9 @@ static void hm_vram_destroy(struct hm_vram *vram)
 		if (READ_ONCE(vram->used))
 			msleep(20);
 	}
+	shrinker_free(vram->shrinker);
+	while (hm_vram_strip_idle(vram))
+		;
 	memunmap_pages(&vram->pagemap);
 	release_mem_region(vram->pagemap.range.start, range_len(&vram->pagemap.range));
 	kvfree(vram->blocks);
