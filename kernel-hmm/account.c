@@ -74,6 +74,17 @@ void hm_tally_page(struct hm_tally *tally, unsigned long index)
 	tally->units[HMM_MIRROR_SIZE_64K]++;
 }
 
+/* The same for @n pages in a row. */
+void hm_tally_run(struct hm_tally *tally, unsigned long index, unsigned long n)
+{
+	for (; n && (index % HM_UNIT_PAGES || n < HM_UNIT_PAGES); n--)
+		hm_tally_page(tally, index++);
+	for (; n >= HM_UNIT_PAGES; n -= HM_UNIT_PAGES, index += HM_UNIT_PAGES)
+		tally->units[HMM_MIRROR_SIZE_64K]++;
+	for (tally->next = index; n; n--)
+		hm_tally_page(tally, index++);
+}
+
 u64 hm_tally_pages(const struct hm_tally *tally)
 {
 	return tally->units[HMM_MIRROR_SIZE_4K] +

@@ -99,7 +99,8 @@ static bool hm_context_invalidate(struct mmu_interval_notifier *notifier,
 	}
 
 	mmu_interval_set_seq(notifier, seq);
-	gone = hm_table_clear(&ctx->table, first, last, &from, &to);
+	gone = hm_table_clear(&ctx->table, first, last, range->event == MMU_NOTIFY_UNMAP, &from,
+			      &to);
 	if (gone) {
 		hm_engine_shoot_down(ctx, from, to);
 		hm_count(ctx->account, HMM_MIRROR_COUNT_INVALIDATIONS, 1);

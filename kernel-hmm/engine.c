@@ -20,9 +20,14 @@
 /* Build the engine's page table down to the entry of the faulting address. */
 static vm_fault_t hm_engine_prepare(struct vm_fault *vmf)
 {
+	pmd_t pmd = READ_ONCE(*vmf->pmd);
+
 	/* Only changes to none, or under the caller's install lock. */
-	if (pmd_leaf(READ_ONCE(*vmf->pmd)))
+	if (pmd_leaf(pmd))
 		return VM_FAULT_NOPAGE;
+	/* A page table stays as long as the mapping. */
+	if (!pmd_none(pmd))
+		return 0;
 	if (hm_inject(HM_INJECT_PAGE_TABLE))
 		return VM_FAULT_OOM;
 	if (apply_to_page_range(vmf->vma->vm_mm, vmf->address & PAGE_MASK, PAGE_SIZE, NULL, NULL))

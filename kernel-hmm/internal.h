@@ -124,6 +124,7 @@ bool hm_account_charge(struct hm_account *account, long pages);
 void hm_account_moves(struct hm_account *account, enum hmm_mirror_way way,
 		      enum hmm_mirror_cause cause, const struct hm_tally *tally, u64 ns);
 void hm_tally_page(struct hm_tally *tally, unsigned long index);
+void hm_tally_run(struct hm_tally *tally, unsigned long index, unsigned long n);
 u64 hm_tally_pages(const struct hm_tally *tally);
 struct hm_moves *hm_device_moves(unsigned int device);
 void hm_moves_get(struct hm_moves *moves, enum hmm_mirror_way way, enum hmm_mirror_cause cause,
@@ -171,12 +172,14 @@ void hm_table_init(struct hm_table *table);
 void hm_table_destroy(struct hm_table *table);
 int hm_table_reserve(struct hm_table *table, unsigned long index, bool small);
 int hm_table_store(struct hm_table *table, unsigned long index, u64 entry);
+int hm_table_store_run(struct hm_table *table, unsigned long index, const unsigned long *entries,
+		       unsigned long n);
 int hm_table_store_huge(struct hm_table *table, unsigned long index, u64 entry);
 u64 hm_table_lookup(struct hm_table *table, unsigned long index);
 void hm_table_mark_used(struct hm_table *table, unsigned long index);
 bool hm_table_has(struct hm_table *table, unsigned long first, unsigned long last);
 unsigned long hm_table_clear(struct hm_table *table, unsigned long first, unsigned long last,
-			     unsigned long *from, unsigned long *to);
+			     bool unmap, unsigned long *from, unsigned long *to);
 
 /* ---- queue.c ---- */
 

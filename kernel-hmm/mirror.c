@@ -18,28 +18,41 @@ struct hm_wish {
 	unsigned long first, last;		/* pages that may be stored */
 	unsigned long must_first, must_last;	/* ... that must be; none if first > last */
 	bool write;				/* must be writable */
+	bool part;				/* of a block; if that could be huge, say so */
 };
-
-static bool hm_wish_must(const struct hm_wish *wish, unsigned long index)
-{
-	return index >= wish->must_first && index <= wish->must_last;
-}
 
 /* Ask the core. mmap_lock is taken here. -EBUSY: the range changed, ask again. */
 static int hm_wish_snapshot(const struct hm_wish *wish, struct hmm_range *range)
 {
-	unsigned long i;
+	unsigned long need = HMM_PFN_REQ_FAULT | (wish->write ? HMM_PFN_REQ_WRITE : 0), i;
 
-	for (i = wish->first; i <= wish->last; i++) {
-		unsigned long *pfn = &range->hmm_pfns[i - wish->first];
-
-		*pfn = 0;
-		if (hm_wish_must(wish, i))
-			*pfn = HMM_PFN_REQ_FAULT | (wish->write ? HMM_PFN_REQ_WRITE : 0);
-	}
+	memset(range->hmm_pfns, 0, (wish->last - wish->first + 1) * sizeof(*range->hmm_pfns));
 	range->default_flags = 0;
-	range->pfn_flags_mask = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE;
+	range->pfn_flags_mask = 0;
+	if (wish->must_first <= wish->first && wish->must_last >= wish->last) {
+		range->default_flags = need;
+	} else if (wish->must_first <= wish->must_last) {
+		range->pfn_flags_mask = HMM_PFN_REQ_FAULT | HMM_PFN_REQ_WRITE;
+		for (i = wish->must_first; i <= wish->must_last; i++)
+			range->hmm_pfns[i - wish->first] = need;
+	}
 	return hm_range_fault(range);
+}
+
+static bool hm_present(unsigned long pfn)
+{
+	return (pfn & (HMM_PFN_VALID | HMM_PFN_ERROR)) == HMM_PFN_VALID;
+}
+
+static bool hm_wish_block(const struct hm_wish *wish)
+{
+	return !(wish->first % HM_BLOCK_PAGES) && wish->last - wish->first == HM_BLOCK_PAGES - 1;
+}
+
+/* Whether the core says that this page is part of 2 MiB mapped by one entry. */
+static bool hm_huge(unsigned long pfn)
+{
+	return hm_present(pfn) && hmm_pfn_to_map_order(pfn) >= HPAGE_PMD_ORDER;
 }
 
 /*
@@ -50,17 +63,13 @@ static int hm_wish_snapshot(const struct hm_wish *wish, struct hmm_range *range)
 static bool hm_wish_granted(const struct hm_wish *wish, const unsigned long *pfns)
 {
 	unsigned long need = HMM_PFN_VALID | (wish->write ? HMM_PFN_WRITE : 0);
-	unsigned long i;
+	unsigned long i, last = min(wish->last, wish->must_last), all = need, any = 0;
 
-	for (i = max(wish->first, wish->must_first); i <= min(wish->last, wish->must_last); i++)
-		if ((pfns[i - wish->first] & (need | HMM_PFN_ERROR)) != need)
-			return false;
-	return true;
-}
-
-static bool hm_present(unsigned long pfn)
-{
-	return (pfn & (HMM_PFN_VALID | HMM_PFN_ERROR)) == HMM_PFN_VALID;
+	for (i = max(wish->first, wish->must_first); i <= last; i++) {
+		all &= pfns[i - wish->first];
+		any |= pfns[i - wish->first];
+	}
+	return all == need && !(any & HMM_PFN_ERROR);
 }
 
 /*
@@ -70,31 +79,23 @@ static bool hm_present(unsigned long pfn)
  * frames counted from the folio's first page, not from the range's: take the right
  * page of the folio, which is a block of its own.
  */
-static u64 hm_entry(unsigned long index, unsigned long pfn)
+static inline u64 hm_entry(unsigned long index, unsigned long pfn)
 {
-	struct page *page;
+	unsigned long frame = pfn & ~HMM_PFN_FLAGS;
+	struct page *page = pfn_to_page(frame);
 	u64 entry = HM_PTE_VALID;
 
 	if (!hm_present(pfn))
 		return 0;
-	page = hmm_pfn_to_page(pfn);
 	if (is_device_private_page(page)) {
 		if (hmm_pfn_to_map_order(pfn) >= HPAGE_PMD_ORDER)
 			page = folio_page(page_folio(page), index % HM_BLOCK_PAGES);
-		page = hm_vram_backing(page);
+		frame = page_to_pfn(hm_vram_backing(page));
 		entry |= HM_PTE_VRAM;
 	}
 	if (pfn & HMM_PFN_WRITE)
 		entry |= HM_PTE_WRITE;
-	return entry | page_to_pfn(page);
-}
-
-/* Whether the whole block could be one entry. Without context.lock: only a guess. */
-static bool hm_wish_huge(const struct hm_wish *wish, const unsigned long *pfns)
-{
-	return !(wish->first % HM_BLOCK_PAGES) &&
-	       wish->last - wish->first == HM_BLOCK_PAGES - 1 && hm_present(pfns[0]) &&
-	       hmm_pfn_to_map_order(pfns[0]) >= HPAGE_PMD_ORDER;
+	return entry | frame;
 }
 
 /*
@@ -112,14 +113,13 @@ static bool hm_is_huge_zero(u64 entry)
 }
 
 /*
- * context.lock is held. Counts what must be there in @done. -EAGAIN: reserve again,
- * for single pages if @huge is no longer set.
+ * context.lock is held. Counts what must be there in @done. The answers in @pfns are
+ * used up. -EAGAIN: reserve again, for single pages if @huge is no longer set.
  */
 static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
-			 const unsigned long *pfns, bool *huge, u64 *done, struct hm_tally *tally)
+			 unsigned long *pfns, bool *huge, u64 *done, struct hm_tally *tally)
 {
-	unsigned long i, stored = 0, good = 0;
-	struct hm_tally before = *tally;
+	unsigned long n = wish->last - wish->first + 1, i, stored = 0;
 	int ret;
 
 	if (hm_inject(HM_INJECT_STORE))
@@ -129,7 +129,8 @@ static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
 
 		/* Device memory may be made of scattered pages: look at the last one. */
 		if ((entry & HM_PTE_PFN) % HM_BLOCK_PAGES || hm_is_huge_zero(entry) ||
-		    hm_entry(wish->last, pfns[HM_BLOCK_PAGES - 1]) != entry + HM_BLOCK_PAGES - 1) {
+		    (entry & HM_PTE_VRAM &&
+		     hm_entry(wish->last, pfns[0]) != entry + HM_BLOCK_PAGES - 1)) {
 			*huge = false;
 			return -EAGAIN;
 		}
@@ -142,24 +143,23 @@ static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
 		*done += HM_BLOCK_PAGES;
 		return 0;
 	}
-	for (i = wish->first; i <= wish->last; i++) {
-		u64 entry = hm_entry(i, pfns[i - wish->first]);
-
-		if (!entry)
-			continue;
-		ret = hm_table_store(&ctx->table, i, entry);
-		if (ret) {
-			*tally = before;
-			return ret;
-		}
-		stored++;
-		hm_tally_page(tally, i);
-		if (wish->must_first > wish->must_last || hm_wish_must(wish, i))
-			good++;
+	for (i = 0; i < n; i++) {
+		pfns[i] = hm_entry(wish->first + i, pfns[i]);
+		stored += !!pfns[i];
 	}
+	ret = hm_table_store_run(&ctx->table, wish->first, pfns, n);
+	if (ret)
+		return ret;
 	hm_count(ctx->account, HMM_MIRROR_COUNT_MIRRORED_4K, stored);
 	trace_hmm_mirror_map(ctx->mm, wish->first, stored, false, false);
-	*done += good;
+	if (stored == n)
+		hm_tally_run(tally, wish->first, n);
+	for (i = 0; stored < n && i < n; i++)
+		if (pfns[i])
+			hm_tally_page(tally, wish->first + i);
+	if (wish->must_first <= wish->must_last)
+		stored = min(wish->must_last, wish->last) - max(wish->must_first, wish->first) + 1;
+	*done += stored;
 	return 0;
 }
 
@@ -173,51 +173,72 @@ static bool hm_nothing(const struct hm_wish *wish, const unsigned long *pfns)
 	return true;
 }
 
-/* Room for what the core says about a block. */
-static unsigned long *hm_pfns_alloc(void)
+/* Room for what the core says about a block, or about a few pages: @few then. */
+static unsigned long *hm_pfns_alloc(unsigned long *few, unsigned long npages)
 {
 	if (hm_inject(HM_INJECT_PFNS))
 		return NULL;
+	if (npages <= HM_UNIT_PAGES)
+		return few;
 	return kmalloc_array(HM_BLOCK_PAGES, sizeof(unsigned long), GFP_KERNEL_ACCOUNT);
 }
 
-/* Fulfil one wish. @pfns has room for a block. The host's mm is in use. */
+static void hm_pfns_free(unsigned long *few, unsigned long *pfns)
+{
+	if (pfns != few)
+		kfree(pfns);
+}
+
+/*
+ * Fulfil one wish. @pfns has room for its pages. The host's mm is in use. -ERANGE: the
+ * wish is a part of a huge page, and says that this is to be said.
+ */
 static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 			  unsigned long *pfns, u64 *done, struct hm_tally *tally)
 {
 	struct hmm_range range = {
 		.notifier = &ctx->notifier,
-		.start = wish->first << PAGE_SHIFT,
-		.end = (wish->last + 1) << PAGE_SHIFT,
 		.hmm_pfns = pfns,
 		.dev_private_owner = hm_vram_owner(ctx->account->vram),
 	};
 	unsigned long timeout = jiffies + msecs_to_jiffies(HMM_RANGE_DEFAULT_TIMEOUT);
-	bool huge = true;
+	/* A block is asked for its first page; if that is of a huge page, it is enough. */
+	bool huge = hm_wish_block(wish);
 	int ret;
 
 	for (;;) {
+		struct hm_wish ask = *wish;
+
+		if (huge)
+			ask.last = ask.first;
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		if (time_after(jiffies, timeout))
 			return -EBUSY;
-		ret = hm_wish_snapshot(wish, &range);
+		range.start = ask.first << PAGE_SHIFT;
+		range.end = (ask.last + 1) << PAGE_SHIFT;
+		ret = hm_wish_snapshot(&ask, &range);
 		if (ret == -EBUSY)
 			continue;
 		if (ret == -EINTR || ret == -ENOMEM)
 			return ret;
 		if (ret)
 			return ret == -EPERM ? -EACCES : -EFAULT;
-		if (!hm_wish_granted(wish, pfns)) {
+		if (!hm_wish_granted(&ask, pfns)) {
 			/* Nobody's owner: what is in VRAM comes home first. */
 			if (!range.dev_private_owner)
 				return -EFAULT;
 			range.dev_private_owner = NULL;
 			continue;
 		}
-		if (hm_nothing(wish, pfns))
+		if (huge && !hm_huge(pfns[0])) {
+			huge = false;
+			continue;
+		}
+		if (hm_nothing(&ask, pfns))
 			return 0;
-		huge = huge && hm_wish_huge(wish, pfns);
+		if (wish->part && hm_huge(pfns[0]))
+			return -ERANGE;
 		ret = hm_table_reserve(&ctx->table, wish->first, !huge);
 		if (ret)
 			return ret;
@@ -246,14 +267,14 @@ int hm_mirror_range(struct hm_context *ctx, unsigned long first, unsigned long l
 {
 	struct hm_wish wish = { .write = flags & HMM_MIRROR_WRITE };
 	struct hm_tally tally = { 0 };
+	unsigned long few[HM_UNIT_PAGES], *pfns, next;
 	u64 began = ktime_get_ns();
-	unsigned long *pfns, next;
 	bool singly = false;
 	int ret = 0;
 
 	if (!mmget_not_zero(ctx->mm))
 		return -ENXIO;
-	pfns = hm_pfns_alloc();
+	pfns = hm_pfns_alloc(few, last - first + 1);
 	if (!pfns) {
 		ret = -ENOMEM;
 		goto out;
@@ -275,7 +296,7 @@ int hm_mirror_range(struct hm_context *ctx, unsigned long first, unsigned long l
 		}
 		cond_resched();
 	}
-	kfree(pfns);
+	hm_pfns_free(few, pfns);
 	hm_account_moves(ctx->account, HMM_MIRROR_WAY_MAPPED,
 			 (flags & HMM_MIRROR_CAUSE_MASK) >> HMM_MIRROR_CAUSE_SHIFT, &tally,
 			 ktime_get_ns() - began);
@@ -307,19 +328,40 @@ static bool hm_mirror_granted(struct hm_context *ctx, unsigned long index, bool 
 	return entry & (write ? HM_PTE_WRITE : HM_PTE_VALID);
 }
 
+/* Take along what is there already around a page: its 64 KiB; of a huge page, all. */
+static int hm_mirror_around(struct hm_context *ctx, unsigned long index, struct hm_tally *tally)
+{
+	unsigned long few[HM_UNIT_PAGES], base = round_down(index, HM_BLOCK_PAGES), *pfns;
+	struct hm_wish around = {
+		.first = round_down(index, HM_UNIT_PAGES),
+		.last = round_down(index, HM_UNIT_PAGES) + HM_UNIT_PAGES - 1,
+		.must_first = 1,
+		.part = true,
+	};
+	u64 done = 0;
+	int ret;
+
+	ret = hm_wish_fulfil(ctx, &around, few, &done, tally);
+	if (ret != -ERANGE)
+		return ret;
+	around.first = base;
+	around.last = base + HM_BLOCK_PAGES - 1;
+	around.part = false;
+	pfns = hm_pfns_alloc(few, HM_BLOCK_PAGES);
+	if (!pfns)
+		return -ENOMEM;
+	ret = hm_wish_fulfil(ctx, &around, pfns, &done, tally);
+	hm_pfns_free(few, pfns);
+	return ret;
+}
+
 /*
- * Serve a device fault without the pager. What of its block is there already is
- * taken along, first: when the core has to fault a page in, it goes on with all that
- * follow it in the range. So the page is asked for alone.
+ * Serve a device fault without the pager. What is there already is taken along, first:
+ * when the core has to fault a page in, it goes on with all that follow it in the range.
+ * So the page is asked for alone.
  */
 int hm_mirror_fault(struct hm_context *ctx, unsigned long index, bool write)
 {
-	unsigned long base = round_down(index, HM_BLOCK_PAGES);
-	const struct hm_wish around = {
-		.first = base,
-		.last = base + HM_BLOCK_PAGES - 1,
-		.must_first = 1,
-	};
 	const struct hm_wish page = {
 		.first = index,
 		.last = index,
@@ -329,19 +371,15 @@ int hm_mirror_fault(struct hm_context *ctx, unsigned long index, bool write)
 	};
 	u64 began = ktime_get_ns(), done = 0;
 	struct hm_tally tally = { 0 };
-	unsigned long *pfns;
+	unsigned long pfn, *pfns;
 	int ret;
 
 	if (!mmget_not_zero(ctx->mm))
 		return -ENXIO;
-	pfns = hm_pfns_alloc();
-	if (pfns)
-		ret = hm_wish_fulfil(ctx, &around, pfns, &done, &tally);
-	else
-		ret = -ENOMEM;
+	pfns = hm_pfns_alloc(&pfn, 1);
+	ret = pfns ? hm_mirror_around(ctx, index, &tally) : -ENOMEM;
 	if (!ret && !hm_mirror_granted(ctx, index, write))
 		ret = hm_wish_fulfil(ctx, &page, pfns, &done, &tally);
-	kfree(pfns);
 	hm_account_moves(ctx->account, HMM_MIRROR_WAY_MAPPED, HMM_MIRROR_CAUSE_SERVICE, &tally,
 			 ktime_get_ns() - began);
 	mmput(ctx->mm);
@@ -370,11 +408,11 @@ void hm_mirror_explain(struct hm_context *ctx, unsigned long first, unsigned lon
 		.end = (first + npages) << PAGE_SHIFT,
 		.dev_private_owner = hm_vram_owner(ctx->account->vram),
 	};
-	unsigned long i;
+	unsigned long few[HM_UNIT_PAGES], i;
 
 	if (!memchr(results, HMM_MIRROR_RESULT_BUSY, npages))
 		return;
-	range.hmm_pfns = hm_pfns_alloc();
+	range.hmm_pfns = hm_pfns_alloc(few, npages);
 	if (!range.hmm_pfns)
 		return;
 	if (!hm_wish_snapshot(&wish, &range)) {
@@ -391,7 +429,7 @@ void hm_mirror_explain(struct hm_context *ctx, unsigned long first, unsigned lon
 		}
 		mutex_unlock(&ctx->lock);
 	}
-	kfree(range.hmm_pfns);
+	hm_pfns_free(few, range.hmm_pfns);
 }
 
 /*

@@ -289,7 +289,8 @@ void hm_queue_answer(struct hm_context *ctx, unsigned long first, unsigned long 
 	hm_queue_answer_list(queue, &queue->unread, first, last, result);
 	hm_queue_answer_list(queue, &queue->given, first, last, result);
 	spin_unlock(&queue->lock);
-	wake_up_all(&queue->waiters);
+	if (wq_has_sleeper(&queue->waiters))
+		wake_up_all(&queue->waiters);
 }
 
 /* Give out the next fault. False: there is none. */

@@ -62,23 +62,27 @@ int hm_table_reserve(struct hm_table *table, unsigned long index, bool small)
 
 	if (hm_inject(HM_INJECT_TABLE))
 		return -ENOMEM;
-	if (small) {
-		pte = kcalloc(HM_BLOCK_PAGES, sizeof(*pte), GFP_KERNEL_ACCOUNT);
-		if (!pte)
-			return -ENOMEM;
-	}
-
 	for (;;) {
+		bool wanted = small;
+
 		/* The xarray's own lock keeps a block from being freed meanwhile. */
 		xa_lock(&table->blocks);
 		block = xa_load(&table->blocks, key);
-		if (block && small && !block->pte) {
+		if (block && small && pte && !block->pte) {
 			block->pte = pte;
 			pte = NULL;
 		}
+		if (block && block->pte)
+			wanted = false;
 		xa_unlock(&table->blocks);
-		if (block)
+		if (block && !wanted)
 			break;
+		if (wanted && !pte) {
+			pte = kcalloc(HM_BLOCK_PAGES, sizeof(*pte), GFP_KERNEL_ACCOUNT);
+			if (!pte)
+				return -ENOMEM;
+			continue;
+		}
 
 		block = kzalloc_obj(*block, GFP_KERNEL_ACCOUNT);
 		if (!block) {
@@ -119,33 +123,66 @@ static void hm_block_split(struct hm_block *block)
 	block->huge = 0;
 }
 
-/* -EAGAIN: the place is not reserved. */
-int hm_table_store(struct hm_table *table, unsigned long index, u64 entry)
+/* Whether the huge entry says all of it already. A right may have been added to a page. */
+static bool hm_block_covers(const struct hm_block *block, unsigned long offset,
+			    const unsigned long *entries, unsigned long n)
+{
+	unsigned long i;
+
+	for (i = 0; i < n; i++) {
+		u64 same = block->huge + offset + i;
+
+		if (entries[i] && ((same ^ entries[i]) & HM_PTE_PFN ||
+				   entries[i] & ~same & (HM_PTE_WRITE | HM_PTE_EXCLUSIVE)))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Entries for @n pages of one block, from @index on; zero leaves a page's as it is.
+ * -EAGAIN: the place is not reserved.
+ */
+int hm_table_store_run(struct hm_table *table, unsigned long index, const unsigned long *entries,
+		       unsigned long n)
 {
 	struct hm_block *block = hm_block_of(table, index);
+	unsigned long offset = index % HM_BLOCK_PAGES, i;
+	unsigned int fresh = 0;
 	u64 *pte;
 
 	if (!block)
 		return -EAGAIN;
-	if (block->huge) {
-		u64 same = block->huge + index % HM_BLOCK_PAGES;
-
-		/* A right may have been added to one page; else that is it. */
-		if (!((same ^ entry) & HM_PTE_PFN) &&
-		    !(entry & ~same & (HM_PTE_WRITE | HM_PTE_EXCLUSIVE)))
-			return 0;
-		if (!READ_ONCE(block->pte))
-			return -EAGAIN;
-		hm_block_split(block);
-	}
+	if (block->huge && hm_block_covers(block, offset, entries, n))
+		return 0;
 	pte = READ_ONCE(block->pte);
 	if (!pte)
 		return -EAGAIN;
-	pte += index % HM_BLOCK_PAGES;
-	if (!*pte)
-		block->present++;
-	*pte = entry | (*pte & HM_PTE_USED);
+	if (block->huge)
+		hm_block_split(block);
+	pte += offset;
+	if (!block->present) {
+		memcpy(pte, entries, n * sizeof(*pte));
+		for (i = 0; i < n; i++)
+			fresh += !!entries[i];
+		block->present = fresh;
+		return 0;
+	}
+	for (i = 0; i < n; i++) {
+		if (!entries[i])
+			continue;
+		fresh += !pte[i];
+		pte[i] = entries[i] | (pte[i] & HM_PTE_USED);
+	}
+	block->present += fresh;
 	return 0;
+}
+
+int hm_table_store(struct hm_table *table, unsigned long index, u64 entry)
+{
+	unsigned long one = entry;
+
+	return hm_table_store_run(table, index, &one, 1);
 }
 
 /* @index is the first of a block. Single entries of it are superseded. */
@@ -226,53 +263,84 @@ static void hm_entry_dirty(u64 entry, unsigned long npages)
 		struct folio *folio = page_folio(pfn_to_page(pfn));
 		unsigned long n = min(npages, folio_pfn(folio) + folio_nr_pages(folio) - pfn);
 
-		folio_mark_dirty(folio);
+		/* For anonymous memory, that is all there is to it. */
+		if (folio_test_anon(folio))
+			folio_set_dirty(folio);
+		else
+			folio_mark_dirty(folio);
 		pfn += n;
 		npages -= n;
 	}
 }
 
+/* Take out the entries @first to @last of an array; returns how many there were. */
+static unsigned int hm_block_clear(struct hm_block *block, unsigned long first, unsigned long last)
+{
+	unsigned int gone = 0;
+	unsigned long i;
+
+	for (i = first; i <= last; i++) {
+		u64 entry = block->pte[i];
+
+		if (!entry)
+			continue;
+		if (entry & HM_PTE_USED)
+			hm_entry_dirty(entry, 1);
+		block->pte[i] = 0;
+		gone++;
+	}
+	block->present -= gone;
+	return gone;
+}
+
 /*
  * Take out the entries of the pages @first to @last. A huge entry that is met goes
- * as a whole. Returns how many pages went; @from and @to are then the first and
- * the last of them.
+ * as a whole. Returns how many pages went; @from and @to then enclose them. Blocks
+ * stay, empty, for those who fill them again, unless @unmap: the addresses are gone.
  */
 unsigned long hm_table_clear(struct hm_table *table, unsigned long first, unsigned long last,
-			     unsigned long *from, unsigned long *to)
+			     bool unmap, unsigned long *from, unsigned long *to)
 {
+	XA_STATE(xas, &table->blocks, first / HM_BLOCK_PAGES);
+	unsigned long gone = 0, n, base, begin, end;
 	struct hm_block *block;
-	unsigned long key, base, i, gone = 0;
+	unsigned int met = 0;
 
 	*from = ULONG_MAX;
 	*to = 0;
-	xa_for_each_range(&table->blocks, key, block, first / HM_BLOCK_PAGES,
-			  last / HM_BLOCK_PAGES) {
-		base = key * HM_BLOCK_PAGES;
+	/* Under context.lock no block and no node of the tree goes, but by ourselves. */
+	rcu_read_lock();
+	xas_for_each(&xas, block, last / HM_BLOCK_PAGES) {
+		if (xas_retry(&xas, block))
+			continue;
+		base = xas.xa_index * HM_BLOCK_PAGES;
+		begin = max(first, base);
+		end = min(last, base + HM_BLOCK_PAGES - 1);
+		n = 0;
 		if (block->huge) {
 			hm_entry_dirty(block->huge, HM_BLOCK_PAGES);
 			block->huge = 0;
-			gone += HM_BLOCK_PAGES;
-			*from = min(*from, base);
-			*to = base + HM_BLOCK_PAGES - 1;
-			hm_table_drop(table, key, block);
-			continue;
+			n = HM_BLOCK_PAGES;
+			begin = base;
+			end = base + HM_BLOCK_PAGES - 1;
+		} else if (block->present) {
+			n = hm_block_clear(block, begin - base, end - base);
 		}
-		if (!block->present)
-			continue;
-		for (i = max(first, base); i <= min(last, base + HM_BLOCK_PAGES - 1); i++) {
-			u64 *pte = &block->pte[i - base];
+		if (n) {
+			gone += n;
+			*from = min(*from, begin);
+			*to = end;
+		}
+		if ((unmap && !block->present) || !(++met % 64)) {
+			unsigned long key = xas.xa_index;
 
-			if (!*pte)
-				continue;
-			hm_entry_dirty(*pte, 1);
-			*pte = 0;
-			block->present--;
-			gone++;
-			*from = min(*from, i);
-			*to = i;
+			xas_pause(&xas);
+			rcu_read_unlock();
+			if (unmap && !block->present)
+				hm_table_drop(table, key, block);
+			rcu_read_lock();
 		}
-		if (!block->present)
-			hm_table_drop(table, key, block);
 	}
+	rcu_read_unlock();
 	return gone;
 }

@@ -221,6 +221,7 @@ TEST(moves)
 	rig_service(&rig, NULL, 0, HMM_MIRROR_SERVICE_KERNEL);
 	arena_small(3 * BLOCK, 32 * PAGE);
 	EXPECT_EQ(engine_read(&rig, (void *)ARENA + 3 * BLOCK), 1);
+	EXPECT_EQ(engine_read(&rig, (void *)ARENA + 3 * BLOCK + 16 * PAGE), 1 + 16 * 512);
 	EXPECT_EQ(rig_moves(&rig, HMM_MIRROR_WAY_MAPPED, HMM_MIRROR_CAUSE_SERVICE,
 			    HMM_MIRROR_SIZE_64K), 2);
 	EXPECT_EQ(rig_moves(&rig, HMM_MIRROR_WAY_TO_VRAM, HMM_MIRROR_CAUSE_REQUEST,
