@@ -14,6 +14,9 @@
 
 #include "internal.h"
 
+/* Pages copied without a chance for others to run: some 20 us. */
+#define HM_COPY_RUN 64UL
+
 #ifdef CONFIG_X86_64
 static bool hm_copy_vectors(void)
 {
@@ -101,7 +104,7 @@ void hm_copy_pages(struct page *to, struct page *from, unsigned long n)
 
 	for (i = 0; i < n; i += run) {
 		/* Preemption is off meanwhile. */
-		run = min(n - i, (unsigned long)HM_COPY_PAGES);
+		run = min(n - i, HM_COPY_RUN);
 		if (run > 1 && hm_copy_vectors()) {
 			hm_copy_begin();
 			hm_copy_run(page_address(to + i), page_address(from + i),

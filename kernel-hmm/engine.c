@@ -46,6 +46,17 @@ static u64 hm_engine_entry(struct hm_context *ctx, struct vm_fault *vmf)
 }
 
 /*
+ * The engine may write to an entry from now on, and the host's page table will not know:
+ * let it believe at once that the page is dirty. Whoever cleans a page takes it away
+ * from its mappings first, and from us; then this is done anew. context.lock is held.
+ */
+static void hm_engine_dirty(u64 entry)
+{
+	if (!(entry & HM_PTE_VRAM))
+		folio_mark_dirty(page_folio(pfn_to_page(entry & HM_PTE_PFN)));
+}
+
+/*
  * Insert the entry of one page. 0: the device page table does not hold it. Until it
  * does, no page table is built: one entry of 2 MiB might take its place.
  */
@@ -77,7 +88,7 @@ static vm_fault_t hm_engine_install(struct hm_context *ctx, struct vm_fault *vmf
 		ret = vmf_insert_pfn_prot(vma, vmf->address & PAGE_MASK, entry & HM_PTE_PFN,
 					  vm_get_page_prot(flags));
 		if (flags & VM_WRITE)
-			hm_table_mark_used(&ctx->table, vmf->pgoff);
+			hm_engine_dirty(entry);
 		if (entry & HM_PTE_VRAM)
 			hm_vram_touch(entry & HM_PTE_PFN);
 		hm_count(ctx->account, HMM_MIRROR_COUNT_INSERTED_4K, 1);
@@ -171,7 +182,7 @@ static vm_fault_t hm_engine_huge_fault(struct vm_fault *vmf, unsigned int order)
 		goto out;
 	ret = hm_insert_pfn_pmd(vmf, entry & HM_PTE_PFN, entry & HM_PTE_WRITE);
 	if (entry & HM_PTE_WRITE)
-		hm_table_mark_used(&ctx->table, first);
+		hm_engine_dirty(entry);
 	if (entry & HM_PTE_VRAM)
 		hm_vram_touch(entry & HM_PTE_PFN);
 	hm_count(ctx->account, HMM_MIRROR_COUNT_INSERTED_2M, 1);

@@ -152,7 +152,6 @@ bool hm_event_next(struct hm_account *account, struct hmm_mirror_event *record);
 #define HM_PTE_VALID	BIT_ULL(63)
 #define HM_PTE_WRITE	BIT_ULL(62)
 #define HM_PTE_VRAM	BIT_ULL(61)
-#define HM_PTE_USED	BIT_ULL(60)	/* the engine got it writable: the page may be dirty */
 #define HM_PTE_EXCLUSIVE BIT_ULL(58)	/* the host has no access; writable, never huge */
 #define HM_PTE_HUGE	BIT_ULL(59)	/* only in answers of hm_table_lookup() */
 #define HM_PTE_PFN	(BIT_ULL(52) - 1)
@@ -176,7 +175,6 @@ int hm_table_store_run(struct hm_table *table, unsigned long index, const unsign
 		       unsigned long n);
 int hm_table_store_huge(struct hm_table *table, unsigned long index, u64 entry);
 u64 hm_table_lookup(struct hm_table *table, unsigned long index);
-void hm_table_mark_used(struct hm_table *table, unsigned long index);
 bool hm_table_has(struct hm_table *table, unsigned long first, unsigned long last);
 unsigned long hm_table_clear(struct hm_table *table, unsigned long first, unsigned long last,
 			     bool unmap, unsigned long *from, unsigned long *to);

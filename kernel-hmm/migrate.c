@@ -167,8 +167,7 @@ static void hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
 	copy.n = 0;
 	if (end - start == HM_BLOCK_SIZE)
 		args.flags |= MIGRATE_VMA_SELECT_COMPOUND;
-	memset(window->dst, 0, sizeof(window->dst));
-	/* A mapping of a kind that does not move is no error. */
+	/* The core clears window->dst. A mapping of a kind that does not move is no error. */
 	if (hm_inject(HM_INJECT_SETUP) || migrate_vma_setup(&args)) {
 		memset(window->results, HMM_MIRROR_RESULT_KIND, (end - start) >> PAGE_SHIFT);
 		return;

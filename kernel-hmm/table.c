@@ -172,7 +172,7 @@ int hm_table_store_run(struct hm_table *table, unsigned long index, const unsign
 		if (!entries[i])
 			continue;
 		fresh += !pte[i];
-		pte[i] = entries[i] | (pte[i] & HM_PTE_USED);
+		pte[i] = entries[i];
 	}
 	block->present += fresh;
 	return 0;
@@ -189,19 +189,13 @@ int hm_table_store(struct hm_table *table, unsigned long index, u64 entry)
 int hm_table_store_huge(struct hm_table *table, unsigned long index, u64 entry)
 {
 	struct hm_block *block = hm_block_of(table, index);
-	u64 used = 0;
-	unsigned int i;
 
 	if (!block)
 		return -EAGAIN;
-	if (block->present) {
-		for (i = 0; i < HM_BLOCK_PAGES; i++) {
-			used |= block->pte[i] & HM_PTE_USED;
-			block->pte[i] = 0;
-		}
-		block->present = 0;
-	}
-	block->huge = entry | ((used | block->huge) & HM_PTE_USED);
+	if (block->present)
+		memset(block->pte, 0, HM_BLOCK_PAGES * sizeof(*block->pte));
+	block->present = 0;
+	block->huge = entry;
 	return 0;
 }
 
@@ -217,17 +211,6 @@ u64 hm_table_lookup(struct hm_table *table, unsigned long index)
 	if (!block->present)
 		return 0;
 	return block->pte[index % HM_BLOCK_PAGES];
-}
-
-/* The engine got the present entry of @index writable. */
-void hm_table_mark_used(struct hm_table *table, unsigned long index)
-{
-	struct hm_block *block = hm_block_of(table, index);
-
-	if (block->huge)
-		block->huge |= HM_PTE_USED;
-	else
-		block->pte[index % HM_BLOCK_PAGES] |= HM_PTE_USED;
 }
 
 bool hm_table_has(struct hm_table *table, unsigned long first, unsigned long last)
@@ -250,53 +233,31 @@ bool hm_table_has(struct hm_table *table, unsigned long first, unsigned long las
 }
 
 /*
- * What the engine wrote, the host has to believe is dirty: its own page table
- * does not know. The page is still mapped there, so it cannot go away meanwhile.
+ * Take out the entries @first to @last of an array; returns how many there were. The
+ * first and the last of them are put there.
  */
-static void hm_entry_dirty(u64 entry, unsigned long npages)
-{
-	unsigned long pfn = entry & HM_PTE_PFN;
-
-	if ((entry & (HM_PTE_USED | HM_PTE_VRAM)) != HM_PTE_USED)
-		return;
-	while (npages) {
-		struct folio *folio = page_folio(pfn_to_page(pfn));
-		unsigned long n = min(npages, folio_pfn(folio) + folio_nr_pages(folio) - pfn);
-
-		/* For anonymous memory, that is all there is to it. */
-		if (folio_test_anon(folio))
-			folio_set_dirty(folio);
-		else
-			folio_mark_dirty(folio);
-		pfn += n;
-		npages -= n;
-	}
-}
-
-/* Take out the entries @first to @last of an array; returns how many there were. */
-static unsigned int hm_block_clear(struct hm_block *block, unsigned long first, unsigned long last)
+static unsigned int hm_block_clear(struct hm_block *block, unsigned long *first,
+				   unsigned long *last)
 {
 	unsigned int gone = 0;
 	unsigned long i;
 
-	for (i = first; i <= last; i++) {
-		u64 entry = block->pte[i];
-
-		if (!entry)
-			continue;
-		if (entry & HM_PTE_USED)
-			hm_entry_dirty(entry, 1);
-		block->pte[i] = 0;
-		gone++;
-	}
+	while (*first < *last && !block->pte[*first])
+		(*first)++;
+	while (*first < *last && !block->pte[*last])
+		(*last)--;
+	for (i = *first; i <= *last; i++)
+		gone += !!block->pte[i];
+	memset(&block->pte[*first], 0, (*last - *first + 1) * sizeof(*block->pte));
 	block->present -= gone;
 	return gone;
 }
 
 /*
  * Take out the entries of the pages @first to @last. A huge entry that is met goes
- * as a whole. Returns how many pages went; @from and @to then enclose them. Blocks
- * stay, empty, for those who fill them again, unless @unmap: the addresses are gone.
+ * as a whole. Returns how many pages went; @from and @to are then the first and the
+ * last. Blocks stay, empty, for those who fill them again, unless @unmap: the addresses
+ * are gone.
  */
 unsigned long hm_table_clear(struct hm_table *table, unsigned long first, unsigned long last,
 			     bool unmap, unsigned long *from, unsigned long *to)
@@ -318,13 +279,16 @@ unsigned long hm_table_clear(struct hm_table *table, unsigned long first, unsign
 		end = min(last, base + HM_BLOCK_PAGES - 1);
 		n = 0;
 		if (block->huge) {
-			hm_entry_dirty(block->huge, HM_BLOCK_PAGES);
 			block->huge = 0;
 			n = HM_BLOCK_PAGES;
 			begin = base;
 			end = base + HM_BLOCK_PAGES - 1;
 		} else if (block->present) {
-			n = hm_block_clear(block, begin - base, end - base);
+			begin -= base;
+			end -= base;
+			n = hm_block_clear(block, &begin, &end);
+			begin += base;
+			end += base;
 		}
 		if (n) {
 			gone += n;
