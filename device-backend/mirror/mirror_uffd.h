@@ -161,6 +161,7 @@ struct mcl_uffd {
 
 	uint64_t head_in_block; /* offset of a thread's list of robust futexes in its control block */
 	uint64_t youngest; /* process or thread of the machine, when the tasks were looked at */
+	bool task_headless; /* a thread was seen whose robust list, and so its control block, is not known */
 	uint64_t task_exempt; /* page that may be taken all the same, on its way to be mapped in place */
 	struct mcl_uffd_exit exits[EXITS_MAX];
 

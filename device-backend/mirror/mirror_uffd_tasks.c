@@ -84,6 +84,7 @@ static void add(struct mcl_uffd *u, int32_t tid)
 		mcl_uffd_fatal("too many threads for the userfaultfd mirror", TASKS_MAX, 0);
 	/* Threads that were not made by the C library may have none. */
 	mcl_raw(SYS_get_robust_list, (uint64_t)tid, (uint64_t)&head, (uint64_t)&size, 0, 0, 0);
+	u->task_headless |= !head;
 	u->tasks[u->task_count].tid = tid;
 	u->tasks[u->task_count].head = head;
 	u->tasks[u->task_count].start = head ? mcl_page_down(head - MARGIN) : 0;
@@ -307,7 +308,14 @@ static uint64_t youngest(struct mcl_uffd *u)
 void mcl_uffd_tasks_begin(struct mcl_uffd *u)
 {
 	u->youngest = youngest(u);
+	u->task_headless = false;
 	mcl_uffd_tasks_refresh(u);
+	/*
+	 * A thread without a list has not come to make it, or is ending: the kernel forgets the list first and clears the id
+	 * then. Where its control block lies cannot be told, so the pages are looked through after they were taken.
+	 */
+	if (u->task_headless)
+		u->youngest = 0;
 }
 
 /* Ids of threads in control blocks that were found in the pages. */
