@@ -120,7 +120,7 @@ static void fight_over(struct shared *s, cl_uint threads, cl_uint groups)
 	assert_int_equal(s->add64[0], n << 32);
 	assert_int_equal(s->add64[1], 3 * n);
 	assert_int_equal(s->add64[2], 5 * n);
-	assert_int_equal(s->add64[3], -7 * n);
+	assert_int_equal(s->add64[3], 0 - 7 * n);
 	assert_int_equal(s->cas32, 3 * n);
 	assert_int_equal(s->cas64, ((1ull << 33) + 1) * n);
 	/* Each bit was flipped by each side ROUNDS / 32 = 625 times. */

@@ -164,9 +164,10 @@ static void *churn(void *arg)
 
 	/* Each writes its name into what it holds: a slot that two threads hold would show. */
 	for (int i = 0; i < ROUNDS; i++, at = (at + 7) % HELD) {
-		void **body = (void **)(held[at] + 1);
+		void **body;
 
 		if (held[at]) {
+			body = (void **)(held[at] + 1);
 			if (body[0] != arg || body[1] != held[at])
 				return "a slot has two owners";
 			body[0] = NULL;
