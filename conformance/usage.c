@@ -100,6 +100,9 @@ static long max(long a, long b)
 	return a > b ? a : b;
 }
 
+/* A page now and then is no leak: stacks, caches of the C library and the kernel's accounting, 4 KiB at a time. */
+#define RESIDENT_NOISE 65536l
+
 /*
  * By how much @after is above @before, the worst of all counts. Memory is weighed by the number of lives: a byte of heap,
  * 16 of resident memory (which comes in pages), a sixteenth of a mapping.
@@ -108,7 +111,7 @@ static long growth(const struct usage *before, const struct usage *after, int ti
 {
 	long worst = (after->heap - before->heap) / times;
 
-	worst = max(worst, (after->resident - before->resident) / 16 / times);
+	worst = max(worst, (after->resident - before->resident - RESIDENT_NOISE) / 16 / times);
 	worst = max(worst, after->descriptors - before->descriptors);
 	worst = max(worst, after->threads - before->threads);
 	worst = max(worst, after->processes - before->processes);

@@ -220,7 +220,8 @@ static void new_context(void **state)
 		pid_t before = conf_engine_pid();
 
 		kill_engine(SIGKILL);
-		while (conf_engine_pid() == before)
+		/* Until the driver has noticed: a context that is made before gets the dying engine. */
+		while (clFinish(conf.queue) == CL_SUCCESS)
 			conf_sleep_ms(1);
 		if (i % 2) {
 			conf_close();
