@@ -173,13 +173,21 @@ static bool is_zombie(pid_t pid)
 	return state == 'Z' || state == 'X';
 }
 
+/* The engine itself, where another process stands between it and us (b->pid): that one notices its death a moment later. */
+static bool engine_ended(struct mcl_backend *b)
+{
+	const pid_t pid = (pid_t)atomic_load(&b->control->engine_pid);
+
+	return pid > 0 && (is_zombie(pid) || (kill(pid, 0) && errno == ESRCH));
+}
+
 void mcl_threads_settle(struct mcl_backend *b)
 {
 	siginfo_t info = { 0 };
 	bool dying;
 
 	pthread_mutex_lock(&b->kill_lock);
-	dying = b->reaped || is_zombie(b->pid) ||
+	dying = b->reaped || is_zombie(b->pid) || engine_ended(b) ||
 		(!waitid(P_PID, (id_t)b->pid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) && info.si_pid == b->pid);
 	pthread_mutex_unlock(&b->kill_lock);
 	while (dying && mcl_backend_state(b) == MCL_BACKEND_ALIVE)
