@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* PROCMAP_QUERY; see host_mapping.h. */
+/* PROCMAP_QUERY, and where mappings may begin; see host_mapping.h. */
 #include <linux/fs.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "mirror/host_mapping.h"
@@ -10,6 +11,7 @@
 #define PAGE 4096ull
 #define USER_END 0x7ffffffff000ull
 #define LOOK_UPS 1000
+#define DEFAULT_LOWEST 65536ul
 
 /*
  * Newer kernels answer without stopping those who change mappings, and can miss one that is just being merged with its
@@ -71,4 +73,17 @@ void mcl_host_mapping_find(int maps_fd, uint64_t address, struct mcl_host_mappin
 			return;
 		mcl_raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 	}
+}
+
+uint64_t mcl_host_lowest(void)
+{
+	FILE *f = fopen("/proc/sys/vm/mmap_min_addr", "re");
+	unsigned long lowest = DEFAULT_LOWEST;
+
+	if (f) {
+		if (fscanf(f, "%lu", &lowest) != 1)
+			lowest = DEFAULT_LOWEST;
+		fclose(f);
+	}
+	return lowest < PAGE ? PAGE : (lowest + PAGE - 1) & ~(PAGE - 1);
 }

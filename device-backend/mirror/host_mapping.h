@@ -24,4 +24,7 @@ struct mcl_host_mapping {
  */
 void mcl_host_mapping_find(int maps_fd, uint64_t address, struct mcl_host_mapping *out);
 
+/* The lowest address at which this process can map anything: the sysctl vm.mmap_min_addr, at least one page. Page aligned. */
+uint64_t mcl_host_lowest(void);
+
 #endif

@@ -22,6 +22,8 @@
 #include "engine/boot_hmm.h"
 #include "engine/control.h"
 #include "mirror/engine_process.h"
+#include "mirror/fork_fds.h"
+#include "mirror/host_mapping.h"
 #include "mirror/mirror_hmm.h"
 #include "mirror/uffd_sys.h"
 
@@ -38,44 +40,11 @@ static int fd_of(struct mcl_mirror *m)
 
 /* ---- life ---- */
 
-/* For forked(): descriptors of every mirror of this process, in memory that a child has too. */
-#define LIVE_MAX 64
-static struct {
-	struct mcl_mirror *mirror;
-	int fds[2];
-} live[LIVE_MAX];
-static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
-
-/* @as: NULL when it goes. */
-static void note_live(struct mcl_hmm *h, struct mcl_mirror *as)
+static void note_fds(struct mcl_hmm *h)
 {
-	size_t i = 0;
+	const int fds[] = { atomic_load(&h->device_fd), h->maps_fd };
 
-	pthread_mutex_lock(&live_lock);
-	while (i < LIVE_MAX && live[i].mirror != (struct mcl_mirror *)h)
-		i++;
-	for (size_t k = 0; i == LIVE_MAX && k < LIVE_MAX; k++)
-		if (!live[k].mirror)
-			i = k;
-	if (i < LIVE_MAX) {
-		live[i].mirror = as;
-		live[i].fds[0] = atomic_load(&h->device_fd);
-		live[i].fds[1] = h->maps_fd;
-	}
-	pthread_mutex_unlock(&live_lock);
-}
-
-static void forked(struct mcl_mirror *m)
-{
-	for (size_t i = 0; i < LIVE_MAX; i++) {
-		if (live[i].mirror != m)
-			continue;
-		for (size_t k = 0; k < sizeof(live[i].fds) / sizeof(live[i].fds[0]); k++)
-			if (live[i].fds[k] >= 0)
-				close(live[i].fds[k]);
-		live[i].mirror = NULL;
-	}
-	pthread_mutex_init(&live_lock, NULL);
+	mcl_fork_fds_note((struct mcl_mirror *)h, fds, sizeof(fds) / sizeof(fds[0]));
 }
 
 static void close_device(struct mcl_hmm *h)
@@ -87,7 +56,7 @@ static void close_device(struct mcl_hmm *h)
 	pthread_mutex_unlock(&h->lock);
 	if (fd >= 0)
 		close(fd);
-	note_live(h, (struct mcl_mirror *)h);
+	note_fds(h);
 }
 
 static void destroy(struct mcl_mirror *m)
@@ -96,7 +65,7 @@ static void destroy(struct mcl_mirror *m)
 	struct mcl_private memory = h->memory;
 
 	close_device(h);
-	note_live(h, NULL);
+	mcl_fork_fds_forget(m);
 	if (h->maps_fd >= 0)
 		close(h->maps_fd);
 	pthread_mutex_destroy(&h->lock);
@@ -191,23 +160,9 @@ static int create(const struct mcl_mirror_params *params, struct mcl_mirror **ou
 		destroy((struct mcl_mirror *)h);
 		return err;
 	}
-	note_live(h, (struct mcl_mirror *)h);
+	note_fds(h);
 	*out = (struct mcl_mirror *)h;
 	return 0;
-}
-
-/* The mirror begins where user mappings may: the sysctl, at least one page. */
-static uint64_t read_low(void)
-{
-	FILE *f = fopen("/proc/sys/vm/mmap_min_addr", "re");
-	unsigned long low = 65536;
-
-	if (f) {
-		if (fscanf(f, "%lu", &low) != 1)
-			low = 65536;
-		fclose(f);
-	}
-	return low < HMM_PAGE ? HMM_PAGE : (low + HMM_PAGE - 1) & ~(HMM_PAGE - 1);
 }
 
 static int start(struct mcl_mirror *m, pid_t *pid, struct mcl_reason *why)
@@ -215,7 +170,8 @@ static int start(struct mcl_mirror *m, pid_t *pid, struct mcl_reason *why)
 	struct mcl_hmm *h = mcl_hmm_of(m);
 	const struct mcl_window *w = h->params.window;
 	struct mcl_engine_boot *boot = &((struct mcl_engine_control *)(w->base + w->layout.control_offset))->boot;
-	const uint64_t parts[2][2] = { { read_low(), w->base }, { w->base + w->layout.total_size, HMM_USER_END } };
+	const uint64_t parts[2][2] = { { mcl_host_lowest(), w->base },
+				       { w->base + w->layout.total_size, HMM_USER_END } };
 	int fd = ioctl(fd_of(m), HMM_MIRROR_IOC_ENGINE), err;
 	const struct mcl_engine_process process = {
 		.params = &h->params,
@@ -401,7 +357,7 @@ const struct mcl_mirror_ops mcl_mirror_hmm = {
 	.evict = mcl_hmm_evict,
 	.count = mcl_hmm_count,
 	.replay = mcl_hmm_replay,
-	.forked = forked,
+	.forked = mcl_fork_fds_close,
 	.fail = mcl_hmm_fail,
 	.residency = mcl_hmm_residency,
 	.counters = counters,

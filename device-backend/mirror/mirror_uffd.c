@@ -30,6 +30,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "mirror/fork_fds.h"
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
 
@@ -110,31 +111,12 @@ static void close_all(struct mcl_uffd *u)
 	close_fd(&u->memfd);
 }
 
-/* For forked(): every mirror of this process and its descriptors, in memory that a child has too. */
-#define LIVE_MAX 64
-static struct {
-	struct mcl_mirror *mirror;
-	int fds[10];
-} live[LIVE_MAX];
-static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void note_live(struct mcl_uffd *u, struct mcl_mirror *as)
+static void note_fds(struct mcl_uffd *u)
 {
 	const int fds[] = { u->epoll_fd, u->again_fd, u->engine_fd,  u->staging_fd, u->host_fd,
 			    u->socket,	 u->maps_fd,  u->pagemap_fd, u->loadavg_fd, u->memfd };
-	size_t i = 0;
 
-	pthread_mutex_lock(&live_lock);
-	while (i < LIVE_MAX && live[i].mirror != (struct mcl_mirror *)u)
-		i++;
-	for (size_t k = 0; i == LIVE_MAX && k < LIVE_MAX; k++)
-		if (!live[k].mirror)
-			i = k;
-	if (i < LIVE_MAX) {
-		live[i].mirror = as;
-		memcpy(live[i].fds, fds, sizeof(fds));
-	}
-	pthread_mutex_unlock(&live_lock);
+	mcl_fork_fds_note((struct mcl_mirror *)u, fds, sizeof(fds) / sizeof(fds[0]));
 }
 
 static int open_descriptors(struct mcl_uffd *u, struct mcl_reason *why)
@@ -175,7 +157,7 @@ static void destroy(struct mcl_mirror *m)
 	struct mcl_uffd *u = mcl_uffd_of(m);
 	struct mcl_private memory = u->memory;
 
-	note_live(u, NULL);
+	mcl_fork_fds_forget(m);
 	mcl_uffd_proxy_stop(u);
 	close_all(u);
 	if (u->probe)
@@ -235,7 +217,7 @@ static int create(const struct mcl_mirror_params *params, struct mcl_mirror **ou
 		destroy((struct mcl_mirror *)u);
 		return err;
 	}
-	note_live(u, (struct mcl_mirror *)u);
+	note_fds(u);
 	*out = (struct mcl_mirror *)u;
 	return 0;
 }
@@ -245,7 +227,7 @@ static int start(struct mcl_mirror *m, pid_t *pid, struct mcl_reason *why)
 	int err = mcl_uffd_start(m, pid, why);
 
 	if (!err)
-		note_live(mcl_uffd_of(m), m);
+		note_fds(mcl_uffd_of(m));
 	return err;
 }
 
@@ -538,18 +520,6 @@ static void engine_gone(struct mcl_mirror *m)
 	u->host_fd = -1;
 }
 
-/* The child has no private memory, so what it has to close is noted outside. */
-static void forked(struct mcl_mirror *m)
-{
-	for (size_t i = 0; i < LIVE_MAX; i++) {
-		if (live[i].mirror != m)
-			continue;
-		for (size_t k = 0; k < sizeof(live[i].fds) / sizeof(live[i].fds[0]); k++)
-			close_fd(&live[i].fds[k]);
-		live[i].mirror = NULL;
-	}
-}
-
 const struct mcl_mirror_ops mcl_mirror_uffd = {
 	.name = "uffd",
 	.faults = true,
@@ -572,7 +542,7 @@ const struct mcl_mirror_ops mcl_mirror_uffd = {
 	.refresh = refresh,
 	.flush = flush,
 	.home = home,
-	.forked = forked,
+	.forked = mcl_fork_fds_close,
 	.fail = fail,
 	.residency = residency,
 };

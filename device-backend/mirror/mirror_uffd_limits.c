@@ -7,10 +7,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "mirror/host_mapping.h"
 #include "mirror/mirror_uffd.h"
 
 #define DEFAULT_MAP_LIMIT 65530
-#define DEFAULT_LOW 65536
 #define STACK_GAP (128ull << 20) /* the kernel leaves at least that for the stack */
 
 static unsigned long read_number(const char *path, unsigned long otherwise)
@@ -50,9 +50,7 @@ static void find_head(struct mcl_uffd *u)
 
 void mcl_uffd_read_limits(struct mcl_uffd *u)
 {
-	const uint64_t low = read_number("/proc/sys/vm/mmap_min_addr", DEFAULT_LOW);
-
-	u->low = low < PAGE_SIZE ? PAGE_SIZE : mcl_page_down(low + PAGE_SIZE - 1);
+	u->low = mcl_host_lowest();
 	u->high = USER_END;
 	u->map_limit = (uint32_t)read_number("/proc/sys/vm/max_map_count", DEFAULT_MAP_LIMIT);
 	find_stack(u);
