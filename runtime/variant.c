@@ -12,8 +12,8 @@
 #include "runtime/variant.h"
 #include "support/config.h"
 
-/* Of the background thread and the compilers that it starts: applications go first. */
-#define NICE 3
+/* Of the background thread and the compilers that it starts: a tenth of a busy processor, the kernels get the rest. */
+#define NICE 10
 
 enum shape_state {
 	SHAPE_NEW, /* launches are counted */

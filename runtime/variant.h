@@ -21,8 +21,12 @@
 /* Local sizes that one kernel is specialised for, the first to come; launches with others run the generic function. */
 #define MCL_SPECIALIZED_SIZES 4
 
-/* Kernel time with one local size before functions are made for it: it costs a second of a processor's time. */
-#define MCL_SPECIALIZE_AFTER_NS 10000000u
+/*
+ * Kernel time with one local size before functions are made for it. Making them costs about a second of a processor's
+ * time, which kernels that keep all processors busy lose: a process that ends soon should not pay for what it will not
+ * use, nor pay again every time it is run.
+ */
+#define MCL_SPECIALIZE_AFTER_NS 300000000u
 /* And so many launches: the first ones tell nothing of the later ones. */
 #define MCL_SPECIALIZE_AFTER_LAUNCHES 3
 

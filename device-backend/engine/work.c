@@ -81,12 +81,12 @@ static void run_kernel(struct mcl_work *w)
 	const uint64_t end = w->first + w->count;
 	uint64_t x = w->first % nx, y = w->first / nx % ny, z = w->first / nx / ny;
 
+	default_rounding();
 	for (uint64_t group = w->first; group < end; group++) {
 		/* Somebody else failed this packet; also closes the gap between arming the guard and here. */
 		if (atomic_load(&w->packet->status))
 			return;
 		atomic_store_explicit(&w->cu->group, group, memory_order_relaxed);
-		default_rounding();
 		fn(w->args, &w->context, x, y, z);
 		if (w->cu->printf_position)
 			flush_printf(w->cu);
