@@ -120,6 +120,13 @@ struct mcl_uffd_exit {
 	uint64_t tid_at;
 };
 
+/* Which of two ways of reading pages is the faster on this machine (mirror_uffd_gather.c). */
+struct mcl_gather {
+	unsigned int count; /* choices so far */
+	bool buffered; /* the last one */
+	uint64_t ns[2]; /* running means, sixteenths of a nanosecond for a page; 0: not tried yet */
+};
+
 #define POISON_MAX 256
 #define FILES_MAX 512
 #define TWINS_MAX 32768
@@ -171,6 +178,7 @@ struct mcl_uffd {
 	uint64_t staging[STAGING_COUNT]; /* MCL_BLOCK_SIZE each, aligned to it; 0: not made yet */
 	uint64_t probe; /* a watched page of our own: asking about it tells whether the address space is changing */
 	uint8_t *bounce; /* MCL_BLOCK_SIZE */
+	struct mcl_gather gather;
 	uint8_t *zeros; /* MCL_BLOCK_SIZE that nobody writes, so it costs no memory */
 	struct mcl_uffd_queue queue;
 	struct mcl_uffd_proxy proxy;
@@ -317,6 +325,16 @@ void mcl_uffd_deliver(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t s
 void mcl_uffd_punch(struct mcl_uffd *u, uint64_t start, uint64_t end);
 /* Fill the holes of [start, end) in the memfd and map all of it in the engine. 0 or -errno. */
 int mcl_uffd_fill(struct mcl_uffd *u, uint64_t start, uint64_t end);
+
+/* mirror_uffd_gather.c */
+/* Choose the way for some pages: true: mcl_uffd_gather() first. And what they took then, copied on and all. */
+bool mcl_gather_choose(struct mcl_gather *g);
+void mcl_gather_took(struct mcl_gather *g, uint64_t ns, uint64_t pages);
+/*
+ * Copy the pages at [stage, stage + size), all present, @size at most MCL_BLOCK_SIZE, into u->bounce. Returns where to read
+ * them: there, or if that is not permitted at @stage.
+ */
+uint64_t mcl_uffd_gather(struct mcl_uffd *u, uint64_t stage, uint64_t size);
 
 /* mirror_uffd_promote.c */
 /*

@@ -357,13 +357,18 @@ static uint64_t fill_in_two(struct mcl_uffd *u, uint64_t at, uint64_t end, uint6
 static int fill_part(struct mcl_uffd *u, uint64_t offset, uint64_t part, bool present, void *arg)
 {
 	struct filling *f = arg;
-	uint64_t at = f->to + offset, end = at + part;
+	uint64_t at = f->to + offset, end = at + part, from = f->stage + offset;
+	const uint64_t began = mcl_raw_now_ns();
 	int err = 0;
 
+	if (present && mcl_gather_choose(&u->gather))
+		from = mcl_uffd_gather(u, from, part);
 	if (present && part >= COPY_IN_TWO)
-		at = fill_in_two(u, at, end, f->stage + offset, &err);
+		at = fill_in_two(u, at, end, from, &err);
 	else
-		at = fill_range(u, at, end, present ? f->stage + offset : 0, &err);
+		at = fill_range(u, at, end, present ? from : 0, &err);
+	if (present && !err)
+		mcl_gather_took(&u->gather, mcl_raw_now_ns() - began, part >> PAGE_SHIFT);
 	f->done = at - f->to;
 	return at == end ? 0 : err;
 }
