@@ -9,7 +9,8 @@
  * stays dead; a new mcl_backend_open() gets a new engine. After fork() the child's copy is dead from the start.
  *
  * Locks: every function is thread-safe unless it says otherwise; calls on one ring are serialised by the caller (the
- * queue's lock) except mcl_ring_state(), mcl_ring_wait() and mcl_ring_notify(), which need no lock.
+ * queue's lock) except mcl_ring_state(), mcl_ring_status(), mcl_ring_wait(), mcl_ring_hurry() and
+ * mcl_ring_notify(), which need no lock.
  */
 #ifndef MCL_BACKEND_H
 #define MCL_BACKEND_H
@@ -201,6 +202,15 @@ int mcl_ring_nop(struct mcl_ring *ring, uint32_t flags, uint64_t *seq);
  * caller and its printf output is on stdout.
  */
 void mcl_ring_state(struct mcl_ring *ring, uint64_t seq, struct mcl_packet_result *out);
+
+/*
+ * The engine may let packets gather for some microseconds when nobody waits for them: do not. What mcl_ring_wait() does by
+ * itself; for those who look again and again.
+ */
+void mcl_ring_hurry(struct mcl_ring *ring);
+
+/* The same as mcl_ring_state() without the times, which are 0: they are dearer than all the rest. */
+void mcl_ring_status(struct mcl_ring *ring, uint64_t seq, struct mcl_packet_result *out);
 
 /*
  * Wait until packet @seq is complete or the engine is dead (then it is complete, LOST). Spins MIRRORCL_SPIN_US, then

@@ -307,7 +307,10 @@ void mcl_schedule_collect(cl_command_queue q, bool all, struct mcl_batch *batch)
 
 		if (cmd->state == MCL_COMMAND_DONE)
 			continue;
-		mcl_ring_state(q->ring, cmd->seq, &result);
+		if (q->profiling || cmd->use.shape)
+			mcl_ring_state(q->ring, cmd->seq, &result);
+		else
+			mcl_ring_status(q->ring, cmd->seq, &result);
 		if (result.state == MCL_PACKET_COMPLETE) {
 			finish_packet(cmd, &result, batch);
 			any = true;

@@ -15,6 +15,10 @@
 /* Of the background thread and the compilers that it starts: a tenth of a busy processor, the kernels get the rest. */
 #define NICE 10
 
+/* Of launches that are shorter than this one in so many is measured. */
+#define SHORT_NS 10000u
+#define SHORT_SAMPLE 64u
+
 enum shape_state {
 	SHAPE_NEW, /* launches are counted */
 	SHAPE_WANTED, /* the background thread is to make functions */
@@ -27,10 +31,12 @@ struct mcl_shape {
 	_Atomic uint64_t key; /* packed local size; 0: free */
 	_Atomic int state; /* enum shape_state */
 	_Atomic int choice; /* enum mcl_variant */
+	_Atomic uint32_t unmeasured; /* launches that are not looked at; races lose a few */
 	struct mcl_variants *owner;
 	uint32_t kernel;
 	/* Under the lock. */
 	uint32_t launches;
+	uint32_t weight; /* launches that the next measurement stands for, less one */
 	uint64_t ns;
 	struct mcl_trial trial;
 	bool unsaved; /* the choice is to be written to disk */
@@ -418,6 +424,14 @@ int mcl_variants_prepare(struct mcl_variants *v, struct mcl_launch *launch, stru
 	}
 	if (state != SHAPE_NEW && state != SHAPE_TRIAL)
 		return 0;
+	if (state == SHAPE_NEW) {
+		const uint32_t left = atomic_load_explicit(&shape->unmeasured, memory_order_relaxed);
+
+		if (left) {
+			atomic_store_explicit(&shape->unmeasured, left - 1, memory_order_relaxed);
+			return 0;
+		}
+	}
 	if (state == SHAPE_TRIAL) {
 		pthread_mutex_lock(&lock);
 		launch->variant = mcl_trial_next(&shape->trial);
@@ -445,7 +459,10 @@ void mcl_variant_measured(const struct mcl_variant_use *use, uint64_t ns, uint64
 	pthread_mutex_lock(&lock);
 	switch (atomic_load(&shape->state)) {
 	case SHAPE_NEW:
-		shape->ns += ns;
+		shape->ns += ns * (1 + shape->weight);
+		/* Looking at a launch costs as much as a small kernel does. */
+		shape->weight = ns < SHORT_NS ? SHORT_SAMPLE - 1 : 0;
+		atomic_store_explicit(&shape->unmeasured, shape->weight, memory_order_relaxed);
 		if (++shape->launches < MCL_SPECIALIZE_AFTER_LAUNCHES || shape->ns < MCL_SPECIALIZE_AFTER_NS)
 			break;
 		atomic_store(&shape->state, SHAPE_WANTED);

@@ -100,7 +100,8 @@ void mcl_event_poll(cl_event event)
 		return;
 	pthread_mutex_lock(&q->lock);
 	if (cmd->state == MCL_COMMAND_PUSHED) {
-		mcl_ring_state(q->ring, cmd->seq, &result);
+		mcl_ring_hurry(q->ring);
+		mcl_ring_status(q->ring, cmd->seq, &result);
 		if (result.state == MCL_PACKET_COMPLETE)
 			mcl_schedule_collect(q, true, &batch);
 		else if (result.state == MCL_PACKET_RUNNING)
@@ -203,6 +204,7 @@ cl_int clFlush(cl_command_queue queue)
 		mcl_schedule_collect(queue, true, &batch);
 		mcl_schedule_advance(queue, &batch);
 	}
+	mcl_ring_hurry(queue->ring);
 	pthread_mutex_unlock(&queue->lock);
 	mcl_batch_finish(&batch);
 	return CL_SUCCESS;

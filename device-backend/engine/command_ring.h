@@ -20,6 +20,8 @@
  * So while the host is ahead, it and the engine do not pass the cache line with .tail to and fro for every packet. Between
  * reading .tail and moving .seen the engine asks its mirror to settle, where that has something to settle (control.h,
  * mcl_boot_settle()): one look at the host's address space serves all packets that were enqueued before it.
+ * A unit that is faster than the host looks away for some microseconds before it reads .tail, so that several packets gather;
+ * but not past a packet that the host has said in .wait that it waits for. Should the one not see the other, the time ends it.
  *
  * Who wakes whom. All of the following use sequentially consistent accesses (Dekker's pattern: each side first writes,
  * then reads what the other writes, so at least one of them sees the other).
@@ -148,10 +150,20 @@ struct mcl_command_ring {
 	_Atomic uint64_t tail __attribute__((aligned(64))); /* host: next sequence number to submit */
 	_Atomic uint64_t head __attribute__((aligned(64))); /* engine: oldest packet that is not complete */
 	_Atomic uint64_t seen; /* engine: packets before this may be run; not before .head, not after .tail */
+	_Atomic uint64_t wait __attribute__((aligned(64))); /* host: packets before this are waited for */
 	_Atomic uint32_t done_epoch __attribute__((aligned(64))); /* futex of waiting host threads */
 	_Atomic uint64_t wanted; /* 1 + the oldest packet that a sleeping host thread waits for, or 0 */
 	struct mcl_packet slots[MCL_RING_SLOTS] __attribute__((aligned(4096)));
 };
+
+/*
+ * Bring a cache line here in order to write it. The builtin asks for it like this only where the compiler may take the
+ * instruction for granted; processors without it do nothing.
+ */
+static inline void mcl_prefetch_to_write(const void *p)
+{
+	__asm__ volatile("prefetchw %0" : : "m"(*(const char *)p));
+}
 
 /*
  * How long it pays to poll before sleeping: all of the limit while what was waited for comes in time, hardly at all after it

@@ -123,6 +123,8 @@ struct mcl_cu {
 	_Atomic uint32_t in_call; /* waits for the host: an abort is taken afterwards */
 	uint32_t next_ring; /* where it looks first */
 	uint32_t last_ring; /* what it claimed from last; MCL_RINGS: it has turned away */
+	uint32_t patient; /* it lets packets gather; see learn() */
+	uint32_t doubt, retry; /* packets between two tries, and until the next */
 	_Atomic uint64_t kernels, groups, aborts;
 	/* its memory, all in the window */
 	uint64_t stack_low, stack_top; /* bytes below stack_low are the guard */

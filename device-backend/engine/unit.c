@@ -15,6 +15,10 @@
 #define QUICK 100
 /* How long a unit stays with a ring that it has emptied: about as long as an enqueue takes. */
 #define LINGER_PAUSES 50
+/* While the host fills a ring: how long a unit looks away from it, this part of a turn. And how seldom it tries whether it does. */
+#define PATIENCE 200
+#define DOUBT_MIN 16
+#define DOUBT_MAX 1024
 
 static uint64_t clock_now(struct mcl_engine_control *c)
 {
@@ -90,13 +94,33 @@ static uint32_t next_ring(struct mcl_engine_control *c, uint32_t from)
 	return MCL_RINGS;
 }
 
+/*
+ * Each look at .tail takes its cache line from the host, which needs it for the next packet. So while packets come one
+ * after the other it is better to let a few of them gather; when the host waits for each, that only costs time. Which of
+ * both it is shows when a unit has waited: more than one packet, or one. @more came after the last look.
+ */
+static void learn(struct mcl_cu *cu, uint64_t more)
+{
+	if (more > 1) {
+		cu->patient = 1;
+		cu->doubt = DOUBT_MIN;
+	} else if (cu->patient) {
+		cu->patient = 0;
+		cu->doubt = cu->doubt < DOUBT_MIN ? DOUBT_MIN : cu->doubt < DOUBT_MAX ? 2 * cu->doubt : DOUBT_MAX;
+		cu->retry = cu->doubt;
+	} else if (!cu->retry || !--cu->retry) {
+		cu->patient = 1;
+	}
+}
+
 /* See what the host has added. Returns whether there is anything that was not seen before. */
-static bool see_more(struct mcl_engine_control *c, struct mcl_command_ring *ring, uint64_t seen)
+static bool see_more(struct mcl_engine_control *c, struct mcl_cu *cu, struct mcl_command_ring *ring, uint64_t seen)
 {
 	const uint64_t tail = atomic_load(&ring->tail);
 
 	if (tail == seen)
 		return false;
+	learn(cu, tail - seen);
 	if (c->boot.settle)
 		mcl_boot_settle(c);
 	while (seen < tail && !atomic_compare_exchange_weak(&ring->seen, &seen, tail))
@@ -110,7 +134,8 @@ enum look {
 	LOOK_BEYOND, /* all that there is, but not in order to run it: .seen stays */
 };
 
-static bool ring_find(struct mcl_engine_control *c, struct mcl_command_ring *ring, enum look how, uint64_t *seq)
+static bool ring_find(struct mcl_engine_control *c, struct mcl_cu *cu, struct mcl_command_ring *ring, enum look how,
+		      uint64_t *seq)
 {
 	const uint64_t seen = atomic_load(&ring->seen);
 
@@ -118,18 +143,19 @@ static bool ring_find(struct mcl_engine_control *c, struct mcl_command_ring *rin
 		return ring_look(ring, atomic_load(&ring->tail), seq);
 	if (ring_look(ring, seen, seq))
 		return true;
-	return how == LOOK_FOR_WORK && see_more(c, ring, seen) && ring_look(ring, atomic_load(&ring->seen), seq);
+	return how == LOOK_FOR_WORK && see_more(c, cu, ring, seen) && ring_look(ring, atomic_load(&ring->seen), seq);
 }
 
-static bool look(struct mcl_engine_control *c, enum look how, uint32_t first, uint32_t *ring, uint64_t *seq)
+static bool look(struct mcl_engine_control *c, struct mcl_cu *cu, enum look how, uint32_t first, uint32_t *ring,
+		 uint64_t *seq)
 {
 	for (uint32_t r = next_ring(c, first); r < MCL_RINGS; r = next_ring(c, r + 1))
-		if (ring_find(c, mcl_ring_at(c, r), how, seq)) {
+		if (ring_find(c, cu, mcl_ring_at(c, r), how, seq)) {
 			*ring = r;
 			return true;
 		}
 	for (uint32_t r = next_ring(c, 0); r < first; r = next_ring(c, r + 1))
-		if (ring_find(c, mcl_ring_at(c, r), how, seq)) {
+		if (ring_find(c, cu, mcl_ring_at(c, r), how, seq)) {
 			*ring = r;
 			return true;
 		}
@@ -215,6 +241,19 @@ static inline void count(_Atomic uint64_t *counter, uint64_t n)
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+/* The packet after next: its lines come from the host's cache while the next one runs. */
+static void prefetch(struct mcl_command_ring *ring, uint64_t seq)
+{
+	const uint8_t *p = (const uint8_t *)slot_of(ring, seq);
+
+	if (seq >= atomic_load_explicit(&ring->seen, memory_order_relaxed))
+		return;
+	mcl_prefetch_to_write(p);
+	__builtin_prefetch(p + 64);
+	__builtin_prefetch(p + 128);
+	__builtin_prefetch(p + 192);
+}
+
 static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t index, uint64_t seq)
 {
 	struct mcl_command_ring *ring = mcl_ring_at(c, index);
@@ -225,6 +264,7 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 	enum look how = LOOK_SEEN;
 	uint32_t other_ring;
 
+	prefetch(ring, seq + 2);
 	if (cu->last_ring != index) {
 		atomic_fetch_add(&c->bell.turns, 1);
 		cu->last_ring = index;
@@ -237,7 +277,7 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 			atomic_store_explicit(&p->start, c->use_tsc && !mine ? began : clock_now(c),
 					      memory_order_relaxed);
 		if ((how == LOOK_BEYOND || atomic_load(&c->bell.sleepers)) &&
-		    look(c, how, index, &other_ring, &other_seq))
+		    look(c, cu, how, index, &other_ring, &other_seq))
 			ring_bell(c, 1);
 		how = LOOK_SEEN;
 		if (!mine && atomic_load(&c->refresh))
@@ -328,6 +368,19 @@ static bool linger(struct mcl_engine_control *c, struct mcl_cu *cu)
 	return false;
 }
 
+/* Let packets gather in the ring that this unit worked on last, until somebody waits for them. */
+static void gather(struct mcl_engine_control *c, struct mcl_cu *cu)
+{
+	const uint64_t began = mcl_ticks(), most = c->slice_ticks / PATIENCE;
+	const uint32_t epoch = atomic_load_explicit(&c->bell.epoch, memory_order_relaxed);
+	struct mcl_command_ring *ring = mcl_ring_at(c, cu->last_ring);
+	const uint64_t seen = atomic_load(&ring->seen);
+
+	while (atomic_load_explicit(&ring->wait, memory_order_relaxed) <= seen &&
+	       atomic_load_explicit(&c->bell.epoch, memory_order_relaxed) == epoch && mcl_ticks() - began < most)
+		mcl_relax();
+}
+
 _Noreturn void mcl_unit_main(struct mcl_cu *cu)
 {
 	struct mcl_engine_control *c = mcl_control();
@@ -341,7 +394,9 @@ _Noreturn void mcl_unit_main(struct mcl_cu *cu)
 		uint32_t ring, epoch;
 		uint64_t seq;
 
-		if (look(c, LOOK_FOR_WORK, cu->next_ring, &ring, &seq)) {
+		if (cu->patient && cu->last_ring != MCL_RINGS && !look(c, cu, LOOK_SEEN, cu->next_ring, &ring, &seq))
+			gather(c, cu);
+		if (look(c, cu, LOOK_FOR_WORK, cu->next_ring, &ring, &seq)) {
 			run_packet(c, cu, ring, seq);
 			continue;
 		}
@@ -350,7 +405,7 @@ _Noreturn void mcl_unit_main(struct mcl_cu *cu)
 		epoch = atomic_load(&c->bell.epoch);
 		atomic_fetch_add(&c->bell.turns, 1);
 		cu->last_ring = MCL_RINGS;
-		if (look(c, LOOK_FOR_WORK, cu->next_ring, &ring, &seq))
+		if (look(c, cu, LOOK_FOR_WORK, cu->next_ring, &ring, &seq))
 			run_packet(c, cu, ring, seq);
 		else
 			idle(c, cu, epoch);

@@ -19,6 +19,7 @@
 #include "engine/host/submit.h"
 
 #define OWN_RING 0 /* the backend's own packets have the first one for themselves */
+#define LOOK_AHEAD 4 /* packets */
 
 /* ---- creation ---- */
 
@@ -125,13 +126,13 @@ static void advance_free(struct mcl_hw_ring *hw)
 		hw->free_before++;
 }
 
-static bool packet_result(const struct mcl_packet *p, int backend_state, struct mcl_packet_result *out)
+static bool packet_result(const struct mcl_packet *p, int backend_state, bool times, struct mcl_packet_result *out)
 {
 	struct mcl_packet *packet = (struct mcl_packet *)p;
 	const bool complete = atomic_load_explicit(&packet->state, memory_order_acquire) & MCL_PKT_COMPLETE;
 	const uint64_t start = atomic_load_explicit(&packet->start, memory_order_relaxed);
 
-	out->start_ns = mcl_clock_ns(start);
+	out->start_ns = times ? mcl_clock_ns(start) : 0;
 	out->end_ns = 0;
 	out->status = MCL_STATUS_OK;
 	if (complete) {
@@ -140,7 +141,7 @@ static bool packet_result(const struct mcl_packet *p, int backend_state, struct 
 		mcl_tsan_acquire(packet);
 		out->state = MCL_PACKET_COMPLETE;
 		out->status = atomic_load_explicit(&packet->status, memory_order_relaxed);
-		out->end_ns = mcl_clock_ns(end);
+		out->end_ns = times ? mcl_clock_ns(end) : 0;
 		/* Two conversions may differ by some nanoseconds. */
 		if (out->end_ns < out->start_ns)
 			out->end_ns = out->start_ns;
@@ -166,7 +167,7 @@ static void keep_results(struct mcl_backend *b, struct mcl_hw_ring *hw)
 		if (r->retired)
 			continue;
 		e = &r->owner->entries[r->local_seq % MCL_RING_SLOTS];
-		if (!packet_result(&hw->mem->slots[seq % MCL_RING_SLOTS], mcl_backend_state(b), &e->result))
+		if (!packet_result(&hw->mem->slots[seq % MCL_RING_SLOTS], mcl_backend_state(b), true, &e->result))
 			continue;
 		atomic_store_explicit(&e->kept, true, memory_order_release);
 		release_slot(b, r);
@@ -210,20 +211,33 @@ void mcl_ring_retire(struct mcl_ring *ring, uint64_t seq)
 
 /* ---- looking and waiting ---- */
 
-void mcl_ring_state(struct mcl_ring *ring, uint64_t seq, struct mcl_packet_result *out)
+static void look(struct mcl_ring *ring, uint64_t seq, bool times, struct mcl_packet_result *out)
 {
 	struct mcl_ring_entry *e = &ring->entries[seq % MCL_RING_SLOTS];
 	const int state = mcl_backend_state(ring->backend);
+	uint64_t hw_seq;
 
 	if (state == MCL_BACKEND_FORKED) {
 		*out = (struct mcl_packet_result){ .state = MCL_PACKET_COMPLETE, .status = MCL_STATUS_LOST };
 		return;
 	}
-	packet_result(&ring->hw->mem->slots[atomic_load_explicit(&e->hw_seq, memory_order_relaxed) % MCL_RING_SLOTS],
-		      state, out);
+	hw_seq = atomic_load_explicit(&e->hw_seq, memory_order_relaxed);
+	/* Who looks at many packets does so in their order. */
+	__builtin_prefetch(&ring->hw->mem->slots[(hw_seq + LOOK_AHEAD) % MCL_RING_SLOTS]);
+	packet_result(&ring->hw->mem->slots[hw_seq % MCL_RING_SLOTS], state, times, out);
 	/* If the slot was taken from us meanwhile, what we read may be its next packet's. */
 	if (atomic_load_explicit(&e->kept, memory_order_acquire))
 		*out = e->result;
+}
+
+void mcl_ring_state(struct mcl_ring *ring, uint64_t seq, struct mcl_packet_result *out)
+{
+	look(ring, seq, true, out);
+}
+
+void mcl_ring_status(struct mcl_ring *ring, uint64_t seq, struct mcl_packet_result *out)
+{
+	look(ring, seq, false, out);
 }
 
 /* Complete, as cheaply as can be. */
@@ -273,6 +287,21 @@ static void want(struct mcl_command_ring *mem, uint64_t hw_seq)
 			break;
 }
 
+/* The packets before @hw_seq are waited for: no unit shall let more gather. */
+static void hurry(struct mcl_command_ring *mem, uint64_t hw_seq)
+{
+	if (atomic_load_explicit(&mem->wait, memory_order_relaxed) < hw_seq)
+		atomic_store_explicit(&mem->wait, hw_seq, memory_order_release);
+}
+
+void mcl_ring_hurry(struct mcl_ring *ring)
+{
+	struct mcl_command_ring *mem = ring->hw->mem;
+
+	if (mcl_backend_state(ring->backend) == MCL_BACKEND_ALIVE)
+		hurry(mem, atomic_load_explicit(&mem->tail, memory_order_relaxed));
+}
+
 int mcl_ring_wait(struct mcl_ring *ring, uint64_t seq, uint64_t timeout_ns)
 {
 	struct mcl_command_ring *mem = ring->hw->mem;
@@ -281,6 +310,7 @@ int mcl_ring_wait(struct mcl_ring *ring, uint64_t seq, uint64_t timeout_ns)
 
 	if (is_complete(ring, seq))
 		return 0;
+	hurry(mem, atomic_load_explicit(&ring->entries[seq % MCL_RING_SLOTS].hw_seq, memory_order_relaxed) + 1);
 	if (!timeout_ns)
 		return -ETIMEDOUT;
 	if (atomic_load_explicit(&ring->backend->spin.limit, memory_order_relaxed) && spin(ring, seq))

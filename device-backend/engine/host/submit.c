@@ -14,6 +14,7 @@
 #include "engine/host/submit.h"
 
 #define VALUE_ALIGN_MAX 128u
+#define WRITE_AHEAD 4 /* packets */
 
 /* A slot taken, not yet visible to the engine. Holds hw->lock. */
 struct submission {
@@ -23,6 +24,17 @@ struct submission {
 	struct mcl_slot_record *record;
 	uint64_t seq; /* of the engine's ring */
 };
+
+/* The engine's cache has what is to be written soon. */
+static void prefetch(struct mcl_hw_ring *hw)
+{
+	const uint8_t *p = (const uint8_t *)&hw->mem->slots[(hw->next + WRITE_AHEAD) % MCL_RING_SLOTS];
+
+	mcl_prefetch_to_write(p);
+	mcl_prefetch_to_write(p + 64);
+	mcl_prefetch_to_write(p + 128);
+	mcl_prefetch_to_write(p + 192);
+}
 
 static int begin(struct mcl_ring *ring, struct submission *s)
 {
@@ -63,6 +75,7 @@ static int begin(struct mcl_ring *ring, struct submission *s)
 	s->record = &hw->records[s->seq % MCL_RING_SLOTS];
 	s->record->heap_size = 0;
 	s->record->code = NULL;
+	prefetch(hw);
 	/* Before anything else in it is written. */
 	atomic_store_explicit(&s->packet->cursor, MCL_CURSOR_INVALID, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release);
