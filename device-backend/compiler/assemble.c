@@ -7,6 +7,7 @@
 
 #include "compiler/assemble.h"
 #include "compiler/elf_image.h"
+#include "compiler/pocl.h"
 
 #define GLOBALS_KERNEL "pocl.gvar.init"
 
@@ -225,7 +226,7 @@ static int add_kernel(struct mcl_co_writer *w, const struct mcl_assembly *assemb
 {
 	char *attributes = inner_attributes(from->attributes);
 	struct mcl_co_kernel k = {
-		.name = mcl_co_writer_string(w, from->name),
+		.name = mcl_co_writer_string(w, pocl_public_name(from->name)),
 		.arg_count = from->arg_count,
 		.first_arg = (uint32_t)(w->args.used / sizeof(struct mcl_co_arg)),
 		.local_count = from->local_count,

@@ -13,6 +13,7 @@
 
 #include "compiler/file.h"
 #include "compiler/placeholder.h"
+#include "compiler/pocl.h"
 
 #define GLOBALS_KERNEL "pocl.gvar.init" /* POCL's name for the initialiser */
 #define FILE_NAME "placeholder.so"
@@ -126,8 +127,9 @@ static int plant_one(const char *file, const char *program, const char *kernel, 
 static int plant_kernel(const char *file, const char *program, const char *kernel, int length,
 			const struct mcl_selection *selection)
 {
-	const bool wanted = selection->kernel && (int)strlen(selection->kernel) == length &&
-			    strncmp(selection->kernel, kernel, (size_t)length) == 0;
+	const char *name = pocl_public_name(kernel);
+	const bool wanted = selection->kernel && strlen(selection->kernel) == (size_t)(kernel + length - name) &&
+			    strncmp(selection->kernel, name, strlen(selection->kernel)) == 0;
 	int err = 0;
 
 	if (length > MAX_NAME)

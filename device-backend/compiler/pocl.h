@@ -10,6 +10,7 @@
 #include <CL/cl_icd.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "support/log.h"
 
@@ -44,6 +45,15 @@ int pocl_environment(const char *folder);
  * loadable; -EPROTO: a version whose work-group functions have an unknown calling convention; -EIO: it does not work.
  */
 int pocl_open(const char *library, struct pocl *pocl, struct mcl_reason *why);
+
+/*
+ * The name that the source gives to a kernel that POCL calls @name: POCL renames every function that is called like a built-in
+ * one, such as "max", so that a source may define it.
+ */
+static inline const char *pocl_public_name(const char *name)
+{
+	return strncmp(name, "_cl_", 4) == 0 ? name + 4 : name;
+}
 
 /* A program that POCL has built but made no code of yet. */
 struct pocl_program {

@@ -225,6 +225,32 @@ static void companions_that_fail(void **state)
 	mcl_session_free(session);
 }
 
+/* A kernel may be called like a built-in function, for which POCL has another name. */
+static void kernels_named_like_functions(void **state)
+{
+	static const char source[] = "kernel void max(global int *o) { o[0] = min(77, o[0]); }\n"
+				     "kernel void dot(global int *o) { o[0] = 78; }\n";
+	struct mcl_session *session = mcl_session_create();
+	struct mcl_code_object *co = part(session, source, NULL, 0, false);
+	int out[1] = { 100 }, *slot = out;
+	uint8_t *args[] = { (uint8_t *)&slot };
+
+	(void)state;
+	assert_int_equal(co->header->kernels.count, 2);
+	assert_non_null(mcl_co_find_kernel(co, "max"));
+	assert_non_null(mcl_co_find_kernel(co, "dot"));
+	mcl_code_object_put(co);
+	co = part(session, source, "max", 0, false);
+	run_range(co, only_variant(co, "max", MCL_CO_ANY_LOCAL_SIZE), NULL, args, 1, 1);
+	assert_int_equal(out[0], 77);
+	mcl_code_object_put(co);
+	co = part(NULL, source, "dot", 1, false);
+	run_range(co, only_variant(co, "dot", MCL_CO_ZERO_OFFSET), NULL, args, 1, 1);
+	assert_int_equal(out[0], 78);
+	mcl_code_object_put(co);
+	mcl_session_free(session);
+}
+
 /* ---- shared loops ---- */
 
 #define N 16
@@ -337,8 +363,11 @@ static int remove_folder(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kernel_by_kernel), cmocka_unit_test(with_a_companion),
-		cmocka_unit_test(single_kernel),    cmocka_unit_test(companions_that_fail),
+		cmocka_unit_test(kernel_by_kernel),
+		cmocka_unit_test(with_a_companion),
+		cmocka_unit_test(single_kernel),
+		cmocka_unit_test(companions_that_fail),
+		cmocka_unit_test(kernels_named_like_functions),
 		cmocka_unit_test(shared_loops),
 	};
 
