@@ -3,7 +3,7 @@
  * mcl_compile(): cache, else mirrorcl-cc; see compiler.h.
  *
  * A program is cached under a hash of all that its code depends on: format, compiler (by path, size and time),
- * processor, options, source, given headers, local sizes, and the files that the text includes (includes.h). Programs
+ * processor, options, sources, given headers, local sizes, and the files that the text includes (includes.h). Programs
  * of which that cannot be said are compiled every time. Failed builds are not cached.
  */
 #include <errno.h>
@@ -22,6 +22,7 @@
 #include "compiler/locate.h"
 #include "compiler/options.h"
 #include "compiler/session.h"
+#include "compiler/source_bundle.h"
 #include "compiler/spawn.h"
 #include "compiler/target.h"
 #include "compiler/verdict.h"
@@ -34,13 +35,44 @@ static bool is_size(const uint32_t size[3])
 	return size[0] && size[1] && size[2];
 }
 
+static struct mcl_compile_unit first_unit(const struct mcl_compile_request *req)
+{
+	return (struct mcl_compile_unit){
+		.source = req->source,
+		.source_size = req->source_size,
+		.options = req->options,
+		.header_count = req->header_count,
+		.header_names = req->header_names,
+		.header_sources = req->header_sources,
+	};
+}
+
+/* What one source, whose options are also @options, brings into the key. Returns false if that cannot be known. */
+static bool hash_unit(struct mcl_digest *digest, const struct mcl_compile_unit *unit, const struct mcl_options *options)
+{
+	const char *text = unit->options ? unit->options : "";
+	bool sound;
+
+	mcl_digest_field(digest, text, strlen(text));
+	mcl_digest_field(digest, unit->source, unit->source_size);
+	sound = mcl_includes_hash(digest, unit->source, unit->source_size, options);
+	for (uint32_t i = 0; i < unit->header_count; i++) {
+		size_t size = strlen(unit->header_sources[i]);
+
+		mcl_digest_field(digest, unit->header_names[i], strlen(unit->header_names[i]));
+		mcl_digest_field(digest, unit->header_sources[i], size);
+		sound = sound && mcl_includes_hash(digest, unit->header_sources[i], size, options);
+	}
+	return sound;
+}
+
 /* Everything that the result depends on. Returns false if that cannot be known. */
 static bool make_key(const struct mcl_compile_request *req, const struct mcl_options *options, const char *compiler,
 		     struct mcl_cache_key *key)
 {
-	const char *text = req->options ? req->options : "", *target = mcl_target_here();
-	const char *kernel = req->part == MCL_COMPILE_KERNEL ? req->kernel : "";
-	const uint32_t format[] = { MCL_CO_VERSION, MCL_CO_ABI_POCL_6_0, req->part, req->jam };
+	const char *kernel = req->part == MCL_COMPILE_KERNEL ? req->kernel : "", *target = mcl_target_here();
+	const uint32_t format[] = { MCL_CO_VERSION, MCL_CO_ABI_POCL_6_0, req->part, req->jam, req->more_count };
+	const struct mcl_compile_unit first = first_unit(req);
 	struct mcl_digest digest;
 	bool sound;
 
@@ -50,18 +82,18 @@ static bool make_key(const struct mcl_compile_request *req, const struct mcl_opt
 	mcl_compiler_identity(compiler, &digest);
 	mcl_digest_field(&digest, target, strlen(target));
 	mcl_digest_field(&digest, kernel, strlen(kernel));
-	mcl_digest_field(&digest, text, strlen(text));
-	mcl_digest_field(&digest, req->source, req->source_size);
 	for (uint32_t i = 0; i < req->local_size_count; i++)
 		if (is_size(req->local_sizes[i]))
 			mcl_digest_field(&digest, req->local_sizes[i], sizeof(req->local_sizes[i]));
-	sound = mcl_includes_hash(&digest, req->source, req->source_size, options);
-	for (uint32_t i = 0; i < req->header_count; i++) {
-		size_t size = strlen(req->header_sources[i]);
+	sound = hash_unit(&digest, &first, options);
+	for (uint32_t i = 0; sound && i < req->more_count; i++) {
+		struct mcl_options own;
 
-		mcl_digest_field(&digest, req->header_names[i], strlen(req->header_names[i]));
-		mcl_digest_field(&digest, req->header_sources[i], size);
-		sound = sound && mcl_includes_hash(&digest, req->header_sources[i], size, options);
+		sound = mcl_options_parse(req->more[i].options, &own, NULL) == 0;
+		if (sound) {
+			sound = hash_unit(&digest, &req->more[i], &own);
+			mcl_options_free(&own);
+		}
 	}
 	mcl_digest_end(&digest, key->digest);
 	return sound;
@@ -217,87 +249,124 @@ static int take_output(int output, struct mcl_code_object **out, struct mcl_reas
 /* Whether a companion can do it: one function at a time. */
 static bool by_session(const struct mcl_compile_request *req)
 {
-	return req->session && req->part != MCL_COMPILE_WHOLE && req->local_size_count <= 1;
+	return req->session && (req->part == MCL_COMPILE_DESCRIPTION || req->part == MCL_COMPILE_KERNEL) &&
+	       req->local_size_count <= 1;
+}
+
+/* Which part is wanted, for a compiler that does it and ends. */
+static void add_part(const struct mcl_compile_request *req, struct arguments *args)
+{
+	if (req->part == MCL_COMPILE_CHECK)
+		add_argument(args, "--check");
+	else if (req->part != MCL_COMPILE_WHOLE)
+		add_argument(args, "--kernel=%s", req->part == MCL_COMPILE_KERNEL ? req->kernel : "");
+	if (req->jam)
+		add_argument(args, "--jam");
+	for (uint32_t i = 0; i < req->local_size_count; i++)
+		if (is_size(req->local_sizes[i]))
+			add_argument(args, "--local-size=%u,%u,%u", req->local_sizes[i][0], req->local_sizes[i][1],
+				     req->local_sizes[i][2]);
+}
+
+/* A single source that has no headers is its own text, with its options on the command line. */
+static bool is_plain(const struct mcl_compile_request *req)
+{
+	return !req->header_count && !req->more_count;
+}
+
+/* What the compiler reads: a file in memory, not a pipe, so that nothing has to be fed. A descriptor or -errno. */
+static int make_input(const struct mcl_compile_request *req)
+{
+	struct mcl_compile_unit *units;
+	uint8_t *bytes;
+	size_t size;
+	int fd;
+
+	if (is_plain(req))
+		return memory_file("mirrorcl-source", req->source, req->source_size);
+	units = calloc(req->more_count + (size_t)1, sizeof(*units));
+	if (!units)
+		return -ENOMEM;
+	units[0] = first_unit(req);
+	for (uint32_t i = 0; i < req->more_count; i++)
+		units[1 + i] = req->more[i];
+	fd = mcl_bundle_write(units, req->more_count + 1, MCL_BUNDLE_OBJECT, &bytes, &size);
+	free(units);
+	if (fd)
+		return fd;
+	fd = memory_file("mirrorcl-source", bytes, size);
+	free(bytes);
+	return fd;
+}
+
+/* Have a companion do it. */
+static int run_session(const struct mcl_compile_request *req, const struct mcl_spawn *spawn,
+		       struct mcl_code_object **out, char **log, struct mcl_reason *why)
+{
+	struct mcl_spawn_result result = { 0 };
+	uint8_t *code = NULL;
+	size_t size = 0;
+	int err;
+
+	err = mcl_session_run(req->session, req, spawn->argv, spawn->input, &result.verdict, &code, &size, &result.log,
+			      why);
+	if (!err)
+		err = judge(&result, spawn->argv[0], why);
+	if (!err)
+		err = take_code(code, size, out, why);
+	free(code);
+	*log = result.log;
+	return err;
+}
+
+/* Start a compiler that does it and ends. */
+static int run_once(struct mcl_spawn *spawn, struct mcl_code_object **out, char **log, struct mcl_reason *why)
+{
+	struct mcl_spawn_result result = { 0 };
+	int err;
+
+	spawn->output = memory_file("mirrorcl-code", NULL, 0);
+	if (spawn->output < 0)
+		return mcl_reason(why, spawn->output, "cannot take the compiler's code: %s", strerror(-spawn->output));
+	err = mcl_spawn_run(spawn, &result, why);
+	if (!err)
+		err = judge(&result, spawn->argv[0], why);
+	if (!err)
+		err = take_output(spawn->output, out, why);
+	*log = result.log;
+	close(spawn->output);
+	return err;
 }
 
 static int run_compiler(const struct mcl_compile_request *req, const char *compiler, struct mcl_code_object **out,
 			char **log, struct mcl_reason *why)
 {
+	struct mcl_spawn spawn = { .timeout_s = mcl_config()->cc_timeout_s };
 	struct arguments args = { 0 };
-	struct mcl_spawn_result result = { 0 };
-	struct mcl_spawn spawn = { .input = -1, .output = -1, .timeout_s = mcl_config()->cc_timeout_s };
-	int *headers = calloc(req->header_count + 1, sizeof(*headers));
-	uint32_t made = 0;
 	int err;
 
-	if (!headers)
-		return mcl_reason(why, -ENOMEM, "no memory to start the compiler");
 	add_argument(&args, "%s", compiler);
 	add_argument(&args, by_session(req) ? "--serve-fd=%d" : "--status-fd=%d", MCL_SPAWN_STATUS_FD);
 	add_argument(&args, "--output=-");
-	add_argument(&args, "--options=%s", req->options ? req->options : "");
-	if (by_session(req))
-		goto no_parts;
-	if (req->part != MCL_COMPILE_WHOLE)
-		add_argument(&args, "--kernel=%s", req->part == MCL_COMPILE_KERNEL ? req->kernel : "");
-	if (req->jam)
-		add_argument(&args, "--jam");
-	for (uint32_t i = 0; i < req->local_size_count; i++)
-		if (is_size(req->local_sizes[i]))
-			add_argument(&args, "--local-size=%u,%u,%u", req->local_sizes[i][0], req->local_sizes[i][1],
-				     req->local_sizes[i][2]);
-no_parts:
-	for (uint32_t i = 0; i < req->header_count; i++)
-		add_argument(&args, "--header=%s=/proc/self/fd/%u", req->header_names[i], MCL_SPAWN_FIRST_FD + i);
+	if (is_plain(req))
+		add_argument(&args, "--options=%s", req->options ? req->options : "");
+	if (!by_session(req))
+		add_part(req, &args);
 	add_argument(&args, "-");
 	if (args.no_memory) {
 		err = mcl_reason(why, -ENOMEM, "no memory to start the compiler");
 		goto out;
 	}
-
-	/* Files in memory, not pipes: nothing to be fed while the compiler runs. */
-	err = spawn.input = memory_file("mirrorcl-source", req->source, req->source_size);
-	if (err >= 0)
-		err = spawn.output = memory_file("mirrorcl-code", NULL, 0);
-	for (; err >= 0 && made < req->header_count; made++)
-		err = headers[made] =
-			memory_file("mirrorcl-header", req->header_sources[made], strlen(req->header_sources[made]));
-	if (err < 0) {
-		mcl_reason(why, err, "cannot hand the program to the compiler: %s", strerror(-err));
-		goto out;
-	}
-	if (by_session(req)) {
-		uint8_t *code = NULL;
-		size_t size = 0;
-
-		err = mcl_session_run(req->session, req, args.argv, spawn.input, headers, req->header_count,
-				      &result.verdict, &code, &size, &result.log, why);
-		if (!err)
-			err = judge(&result, compiler, why);
-		if (!err)
-			err = take_code(code, size, out, why);
-		free(code);
-		*log = result.log;
-		goto out;
-	}
 	spawn.argv = args.argv;
-	spawn.others = headers;
-	spawn.other_count = req->header_count;
-	err = mcl_spawn_run(&spawn, &result, why);
-	if (!err)
-		err = judge(&result, compiler, why);
-	if (!err)
-		err = take_output(spawn.output, out, why);
-	*log = result.log;
+	spawn.input = make_input(req);
+	if (spawn.input < 0) {
+		err = mcl_reason(why, spawn.input, "cannot hand the program to the compiler: %s",
+				 strerror(-spawn.input));
+		goto out;
+	}
+	err = by_session(req) ? run_session(req, &spawn, out, log, why) : run_once(&spawn, out, log, why);
+	close(spawn.input);
 out:
-	for (uint32_t i = 0; i < made; i++)
-		if (headers[i] >= 0)
-			close(headers[i]);
-	free(headers);
-	if (spawn.input >= 0)
-		close(spawn.input);
-	if (spawn.output >= 0)
-		close(spawn.output);
 	free_arguments(&args);
 	return err;
 }

@@ -18,6 +18,17 @@ enum mcl_compile_part {
 	MCL_COMPILE_WHOLE,
 	MCL_COMPILE_DESCRIPTION, /* of a program with a single kernel this is whole, too */
 	MCL_COMPILE_KERNEL,
+	MCL_COMPILE_CHECK, /* only compile: the sources need not make a whole, and the code object is empty */
+};
+
+/* One source of a program of several, which is compiled for itself and linked to the others. */
+struct mcl_compile_unit {
+	const char *source;
+	size_t source_size;
+	const char *options; /* NULL counts as "" */
+	uint32_t header_count;
+	const char *const *header_names;
+	const char *const *header_sources;
 };
 
 /* A compiler process that reads a program once and makes its code kernel by kernel: see session.h. Thread-safe. */
@@ -34,6 +45,9 @@ struct mcl_compile_request {
 	uint32_t header_count;
 	const char *const *header_names;
 	const char *const *header_sources;
+	/* Further sources that are linked to it. */
+	uint32_t more_count;
+	const struct mcl_compile_unit *more;
 	/*
 	 * Everything at once, or a part: the description of the program without code, or the code of one kernel. What is
 	 * wrong with a source shows in its description.

@@ -19,8 +19,9 @@
 
 #include "compiler/dump.h"
 #include "compiler/file.h"
-#include "compiler/options.h"
 #include "compiler/serve.h"
+#include "compiler/source_bundle.h"
+#include "compiler/sources.h"
 #include "compiler/supervise.h"
 #include "compiler/translate.h"
 #include "compiler/verdict.h"
@@ -34,15 +35,15 @@ struct command {
 	FILE *options_out, *variants_out; /* grow the two strings below while the command line is read */
 	char *options, *variants;
 	size_t options_size, variants_size;
-	struct pocl_header *headers;
-	uint32_t header_count;
+	const char **header_names, **header_sources; /* each malloc'd; as many as .unit has */
 	int status_fd, serve_fd;
-	bool dump, jam, jam_bitcode;
+	bool dump, jam, jam_bitcode, check;
 	struct mcl_selection selection;
 	/* Filled in by prepare(). */
-	char *source;
-	size_t source_size;
-	struct mcl_options checked;
+	void *text; /* the input */
+	struct mcl_compile_unit unit; /* if that is one source */
+	struct mcl_bundle bundle; /* the input in any case, pointing at .unit then */
+	struct mcl_sources sources;
 	struct mcl_translation translation;
 	char self[PATH_MAX];
 };
@@ -59,6 +60,7 @@ enum {
 	KEY_JAM,
 	KEY_JAM_BITCODE,
 	KEY_SERVE,
+	KEY_CHECK,
 };
 
 static const struct argp_option option_table[] = {
@@ -78,6 +80,7 @@ static const struct argp_option option_table[] = {
 	{ "options", KEY_OPTIONS, "TEXT", 0, "Build options in one string, as for clBuildProgram", 0 },
 	{ "jam-bitcode", KEY_JAM_BITCODE, NULL, OPTION_HIDDEN, "Rewrite INPUT, an LLVM bitcode file: for POCL to call",
 	  0 },
+	{ "check", KEY_CHECK, NULL, 0, "Only compile, do not link: the code object will be empty", 0 },
 	{ "serve-fd", KEY_SERVE, "N", OPTION_HIDDEN, "Make code of INPUT as it is asked for over this socket", 0 },
 	{ "status-fd", KEY_STATUS_FD, "N", OPTION_HIDDEN, "Also write the exit status to this descriptor, as one byte",
 	  0 },
@@ -107,10 +110,19 @@ static void add_local_size(struct command *c, const char *text, struct argp_stat
 	fprintf(c->variants_out, "%s%u-%u-%u-goffs0", ftell(c->variants_out) > 0 ? "," : "", size[0], size[1], size[2]);
 }
 
+/* Make room for another string behind @count. Returns whether there is. */
+static bool grow(const char ***strings, uint32_t count)
+{
+	const char **grown = realloc((void *)*strings, (count + (size_t)1) * sizeof(*grown));
+
+	if (grown)
+		*strings = grown;
+	return grown;
+}
+
 static error_t add_header(struct command *c, const char *text, struct argp_state *state)
 {
 	const char *equals = strrchr(text, '=');
-	struct pocl_header *grown;
 	void *source;
 	size_t size;
 	char *name;
@@ -124,16 +136,14 @@ static error_t add_header(struct command *c, const char *text, struct argp_state
 		return EINVAL;
 	}
 	name = strndup(text, (size_t)(equals - text));
-	grown = realloc(c->headers, (c->header_count + 1) * sizeof(*grown));
-	if (grown)
-		c->headers = grown;
-	if (!grown || !name) {
+	if (!name || !grow(&c->header_names, c->unit.header_count) || !grow(&c->header_sources, c->unit.header_count)) {
 		free(name);
 		free(source);
 		argp_failure(state, MCL_VERDICT_ENVIRONMENT, ENOMEM, "%s", text);
 		return ENOMEM;
 	}
-	c->headers[c->header_count++] = (struct pocl_header){ .name = name, .source = source };
+	c->header_names[c->unit.header_count] = name;
+	c->header_sources[c->unit.header_count++] = source;
 	return 0;
 }
 
@@ -171,6 +181,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_JAM:
 		c->jam = true;
+		return 0;
+	case KEY_CHECK:
+		c->check = true;
 		return 0;
 	case KEY_JAM_BITCODE:
 		c->jam_bitcode = true;
@@ -216,80 +229,68 @@ static char *output_name(const char *input)
 	return name;
 }
 
-/*
- * What POCL's device has and MirrorCL's has not (runtime/device_info.c), so that a program that asks with #ifdef gets the answer
- * that clGetDeviceInfo gives.
- */
-static const char not_ours[] = "#undef __IMAGE_SUPPORT__\n"
-			       "#undef __opencl_c_images\n"
-			       "#undef __opencl_c_read_write_images\n"
-			       "#undef __opencl_c_3d_image_writes\n"
-			       "#undef cl_khr_3d_image_writes\n"
-			       "#undef cl_khr_subgroups\n"
-			       "#undef cl_khr_il_program\n"
-			       "#undef cl_khr_command_buffer\n"
-			       "#undef cl_khr_command_buffer_multi_device\n"
-			       "#undef cl_intel_subgroups\n"
-			       "#undef cl_intel_subgroups_short\n"
-			       "#undef cl_intel_required_subgroup_size\n"
-			       "#undef cl_intel_unified_shared_memory\n"
-			       "#undef cl_ext_buffer_device_address\n"
-			       "#undef cl_pocl_svm_rect\n"
-			       "#undef cl_pocl_command_buffer_svm\n"
-			       "#undef cl_pocl_command_buffer_host_buffer\n"
-			       "#line 1\n";
+/* The input, as one source or several. Returns a verdict. */
+static int read_input(struct command *c)
+{
+	struct mcl_reason why;
+	int err;
+
+	if (mcl_file_read(c->input, &c->text, &c->unit.source_size)) {
+		fprintf(stderr, "mirrorcl-cc: cannot read %s: %s\n", c->input, strerror(errno));
+		return MCL_VERDICT_USAGE;
+	}
+	if (!mcl_bundle_is(c->text, c->unit.source_size)) {
+		c->unit.source = c->text;
+		c->unit.options = c->options;
+		c->unit.header_names = c->header_names;
+		c->unit.header_sources = c->header_sources;
+		c->bundle = (struct mcl_bundle){ .unit_count = 1, .units = &c->unit };
+		return MCL_VERDICT_OK;
+	}
+	if (c->options_size || c->unit.header_count) {
+		fprintf(stderr, "mirrorcl-cc: %s has options and headers of its own\n", c->input);
+		return MCL_VERDICT_USAGE;
+	}
+	err = mcl_bundle_parse(c->text, c->unit.source_size, &c->bundle, &why);
+	if (err)
+		fprintf(stderr, "mirrorcl-cc: %s\n", why.text);
+	return err == -EBADMSG ? MCL_VERDICT_USAGE : mcl_verdict_of(err);
+}
 
 /* Read the source and check the options, before anything is started. Returns a verdict. */
 static int prepare(struct command *c)
 {
 	struct mcl_reason why;
 	ssize_t self_size;
-	void *text;
-	size_t size;
-	int err;
+	int verdict = read_input(c);
 
-	err = mcl_options_parse(c->options, &c->checked, &why);
-	if (err) {
+	if (verdict)
+		return verdict;
+	verdict = mcl_verdict_of(mcl_sources_prepare(c->bundle.units, c->bundle.unit_count, &c->sources, &why));
+	if (verdict) {
 		fprintf(stderr, "mirrorcl-cc: %s\n", why.text);
-		return err == -EINVAL ? MCL_VERDICT_USAGE : MCL_VERDICT_ENVIRONMENT;
+		return verdict;
 	}
-	if (mcl_file_read(c->input, &text, &size)) {
-		fprintf(stderr, "mirrorcl-cc: cannot read %s: %s\n", c->input, strerror(errno));
-		return MCL_VERDICT_USAGE;
-	}
-	c->source_size = strlen(not_ours) + strlen(c->checked.prolog) + size;
-	c->source = malloc(c->source_size + 1);
-	if (!c->source)
-		goto err_memory;
-	memcpy(stpcpy(stpcpy(c->source, not_ours), c->checked.prolog), text, size);
-	c->source[c->source_size] = '\0';
-	free(text);
 	if (!c->output) {
 		c->output = c->default_output = output_name(c->input);
-		if (!c->output)
-			goto err_memory;
+		if (!c->output) {
+			fprintf(stderr, "mirrorcl-cc: no memory\n");
+			return MCL_VERDICT_ENVIRONMENT;
+		}
 	}
 	self_size = readlink("/proc/self/exe", c->self, sizeof(c->self) - 1);
 	c->self[self_size < 0 ? 0 : self_size] = '\0';
 	c->selection.generic = !c->variants_size;
 	c->selection.variants = c->variants;
 	c->translation = (struct mcl_translation){
-		.source = {
-			.text = c->source,
-			.size = c->source_size,
-			.options = c->checked.text,
-			.headers = c->headers,
-			.header_count = c->header_count,
-		},
+		.sources = c->sources.sources,
+		.source_count = c->sources.count,
+		.check_only = c->check,
 		.library = c->library,
-		.options = c->options,
+		.options = c->bundle.units[0].options,
 		.self = c->self,
 	};
 	return MCL_VERDICT_OK;
-
-err_memory:
-	fprintf(stderr, "mirrorcl-cc: no memory\n");
-	return MCL_VERDICT_ENVIRONMENT;
 }
 
 /* POCL calls the source "<folder>/tempfile_??????.cl". People know it by another name. */
@@ -349,7 +350,8 @@ static int compile(const char *folder, void *ctx)
 		return mcl_serve(c->serve_fd, &c->translation, folder);
 	}
 	/* A description of a single kernel would save nothing. */
-	if (!err && c->selection.partial && !c->selection.kernel && mcl_translate_kernels(&c->translation) == 1)
+	if (!err && !c->check && c->selection.partial && !c->selection.kernel &&
+	    mcl_translate_kernels(&c->translation) == 1)
 		c->selection.partial = false;
 	if (!err)
 		err = mcl_translate_code(&c->translation, folder, &c->selection, c->jam, &code, &size, &why);
@@ -401,16 +403,19 @@ static int deliver(const char *folder, void *ctx)
 
 static void free_command(struct command *c)
 {
-	for (uint32_t i = 0; i < c->header_count; i++) {
-		free((char *)c->headers[i].name);
-		free((char *)c->headers[i].source);
+	for (uint32_t i = 0; i < c->unit.header_count; i++) {
+		free((char *)c->header_names[i]);
+		free((char *)c->header_sources[i]);
 	}
-	free(c->headers);
+	free((void *)c->header_names);
+	free((void *)c->header_sources);
 	free(c->options);
 	free(c->variants);
-	free(c->source);
+	mcl_sources_free(&c->sources);
+	if (c->bundle.units != &c->unit)
+		mcl_bundle_free(&c->bundle);
+	free(c->text);
 	free(c->default_output);
-	mcl_options_free(&c->checked);
 }
 
 static int dump(const char *path)
@@ -461,7 +466,8 @@ int main(int argc, char **argv)
 		.options = option_table,
 		.parser = parse_option,
 		.args_doc = "INPUT [-- BUILD-OPTION...]",
-		.doc = "Compile the OpenCL C program INPUT ('-': standard input) into a MirrorCL code object."
+		.doc = "Compile INPUT ('-': standard input), an OpenCL C program or what clCompileProgram made of one, into a "
+		       "MirrorCL code object."
 		       "\vExit status: 0 done, 1 the program does not compile, 2 usage or build options, 3 POCL is missing or does "
 		       "not work, 4 POCL or a code object of an unknown version, 5 the compiler crashed.",
 	};

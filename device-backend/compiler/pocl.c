@@ -130,37 +130,6 @@ int pocl_open(const char *library, struct pocl *pocl, struct mcl_reason *why)
 	return check_version(pocl, why);
 }
 
-static cl_program build_with_headers(const struct pocl *pocl, cl_context context, const struct pocl_source *source,
-				     cl_program program, cl_int *err)
-{
-	const cl_icd_dispatch *cl = pocl->cl;
-	cl_program *headers = calloc(source->header_count, sizeof(*headers)), linked;
-	const char **names = calloc(source->header_count, sizeof(*names));
-
-	*err = CL_OUT_OF_HOST_MEMORY;
-	if (!headers || !names)
-		goto out;
-	for (uint32_t i = 0; i < source->header_count; i++) {
-		const char *text = source->headers[i].source;
-
-		names[i] = source->headers[i].name;
-		headers[i] = cl->clCreateProgramWithSource(context, 1, &text, NULL, err);
-		if (*err)
-			goto out;
-	}
-	*err = cl->clCompileProgram(program, 1, &pocl->device, source->options, source->header_count, headers, names,
-				    NULL, NULL);
-	if (*err)
-		goto out;
-	linked = cl->clLinkProgram(context, 1, &pocl->device, "", 1, &program, NULL, NULL, err);
-	if (linked)
-		program = linked;
-out:
-	free(headers);
-	free(names);
-	return program;
-}
-
 static char *build_log(const struct pocl *pocl, cl_program program)
 {
 	const cl_icd_dispatch *cl = pocl->cl;
@@ -175,12 +144,101 @@ static char *build_log(const struct pocl *pocl, cl_program program)
 	return log;
 }
 
-int pocl_build(const struct pocl *pocl, const struct pocl_source *source, struct pocl_program *out, char **log,
-	       struct mcl_reason *why)
+/* Append the log of @program to *@log, which may be NULL. An OpenCL error. */
+static cl_int add_log(const struct pocl *pocl, cl_program program, char **log)
+{
+	char *more = build_log(pocl, program), *joined;
+
+	if (!more || asprintf(&joined, "%s%s", *log ? *log : "", more) < 0)
+		joined = NULL;
+	free(more);
+	free(*log);
+	*log = joined;
+	return joined ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+}
+
+static cl_int create_program(const struct pocl *pocl, cl_context context, const struct pocl_source *source,
+			     cl_program *out)
+{
+	cl_int err;
+
+	*out = pocl->cl->clCreateProgramWithSource(context, 1, (const char **)&source->text, &source->size, &err);
+	return err;
+}
+
+/* Compile @program, made of @source. An OpenCL error. What POCL made on the way stays until the process ends. */
+static cl_int compile_one(const struct pocl *pocl, cl_context context, cl_program program,
+			  const struct pocl_source *source)
+{
+	const cl_icd_dispatch *cl = pocl->cl;
+	cl_program *headers = calloc(source->header_count + (size_t)1, sizeof(*headers));
+	cl_int err = headers ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+
+	for (uint32_t i = 0; !err && i < source->header_count; i++) {
+		const char *text = source->header_sources[i];
+
+		headers[i] = cl->clCreateProgramWithSource(context, 1, &text, NULL, &err);
+	}
+	if (!err)
+		err = cl->clCompileProgram(program, 1, &pocl->device, source->options, source->header_count,
+					   source->header_count ? headers : NULL,
+					   source->header_count ? (const char **)source->header_names : NULL, NULL,
+					   NULL);
+	free(headers);
+	return err;
+}
+
+/* A link whose log is wanted. */
+struct linking {
+	const struct pocl *pocl;
+	char **log;
+	cl_int err;
+};
+
+/* POCL releases a program that does not link, but tells of its end before. */
+static void CL_CALLBACK take_link_log(cl_program program, void *ctx)
+{
+	struct linking *l = ctx;
+
+	if (program)
+		l->err = add_log(l->pocl, program, l->log);
+}
+
+/* *@out is linked, or if that fails the program that it failed at. An OpenCL error. */
+static cl_int compile_and_link(const struct pocl *pocl, cl_context context, const struct pocl_source *sources,
+			       uint32_t count, bool check_only, cl_program *out, char **log)
+{
+	cl_program *parts = calloc(count, sizeof(*parts)), linked;
+	struct linking linking = { .pocl = pocl, .log = log };
+	cl_int err = parts ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+
+	for (uint32_t i = 0; !err && i < count; i++) {
+		err = create_program(pocl, context, &sources[i], &parts[i]);
+		if (err)
+			break;
+		*out = parts[i];
+		err = compile_one(pocl, context, parts[i], &sources[i]);
+		if (add_log(pocl, parts[i], log))
+			err = CL_OUT_OF_HOST_MEMORY;
+	}
+	if (!err && !check_only) {
+		linked = pocl->cl->clLinkProgram(context, 1, &pocl->device, "", count, parts, take_link_log, &linking,
+						 &err);
+		if (linked)
+			*out = linked;
+		if (linking.err)
+			err = linking.err;
+	}
+	free(parts);
+	return err;
+}
+
+int pocl_build(const struct pocl *pocl, const struct pocl_source *sources, uint32_t count, bool check_only,
+	       struct pocl_program *out, char **log, struct mcl_reason *why)
 {
 	const cl_icd_dispatch *cl = pocl->cl;
 	cl_context context;
-	cl_program program;
+	cl_program program = NULL;
 	size_t size = 0;
 	cl_int err;
 
@@ -188,30 +246,34 @@ int pocl_build(const struct pocl *pocl, const struct pocl_source *source, struct
 	context = cl->clCreateContext(NULL, 1, &pocl->device, NULL, NULL, &err);
 	if (err)
 		return mcl_reason(why, -EIO, "POCL makes no context (error %d)", err);
-	program = cl->clCreateProgramWithSource(context, 1, (const char **)&source->text, &source->size, &err);
-	if (err)
-		return mcl_reason(why, -EIO, "POCL does not take the source (error %d)", err);
-	if (source->header_count)
-		program = build_with_headers(pocl, context, source, program, &err);
-	else
-		err = cl->clBuildProgram(program, 1, &pocl->device, source->options, NULL, NULL);
-	*log = build_log(pocl, program);
-	if (!*log)
-		return mcl_reason(why, -ENOMEM, "no memory for the build log");
+	if (count == 1 && !sources->header_count && !check_only) {
+		err = create_program(pocl, context, sources, &program);
+		if (err)
+			return mcl_reason(why, -EIO, "POCL does not take the source (error %d)", err);
+		err = cl->clBuildProgram(program, 1, &pocl->device, sources->options, NULL, NULL);
+		*log = build_log(pocl, program);
+	} else {
+		err = compile_and_link(pocl, context, sources, count, check_only, &program, log);
+	}
+	if (!*log || err == CL_OUT_OF_HOST_MEMORY)
+		return mcl_reason(why, -ENOMEM, "no memory for the build");
 	switch (err) {
 	case CL_SUCCESS:
 		break;
 	case CL_BUILD_PROGRAM_FAILURE:
 	case CL_COMPILE_PROGRAM_FAILURE:
-	case CL_LINK_PROGRAM_FAILURE:
 		return mcl_reason(why, -ENOEXEC, "the program does not compile");
+	case CL_LINK_PROGRAM_FAILURE:
+		return mcl_reason(why, -ENOEXEC, "the program does not link");
 	case CL_INVALID_BUILD_OPTIONS:
 	case CL_INVALID_COMPILER_OPTIONS:
 	case CL_INVALID_LINKER_OPTIONS:
-		return mcl_reason(why, -EINVAL, "POCL does not take the build options '%.200s'", source->options);
+		return mcl_reason(why, -EINVAL, "POCL does not take the build options '%.200s'", sources->options);
 	default:
 		return mcl_reason(why, -EIO, "POCL's build failed with error %d", err);
 	}
+	if (check_only)
+		return 0;
 	err = cl->clGetProgramInfo(program, CL_PROGRAM_KERNEL_NAMES, 0, NULL, &size);
 	out->program = program;
 	out->kernels = calloc(1, size + 1);

@@ -8,6 +8,7 @@
 
 #include <CL/cl.h>
 #include <CL/cl_icd.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -22,16 +23,13 @@ struct pocl {
 	char target[128]; /* the processor it compiles for, as it names it */
 };
 
-struct pocl_header {
-	const char *name, *source;
-};
-
 struct pocl_source {
 	const char *text;
 	size_t size;
 	const char *options; /* in POCL's form, see options.h */
-	const struct pocl_header *headers;
 	uint32_t header_count;
+	const char *const *header_names;
+	const char *const *header_sources;
 };
 
 /*
@@ -62,12 +60,13 @@ struct pocl_program {
 };
 
 /*
- * Build a program: all that can be wrong with it is found here. @log: the build log, malloc'd, never NULL unless memory
- * is short. Returns 0; -ENOEXEC: the source does not compile; -EINVAL: POCL does not take the options; -EIO: POCL
- * failed; -ENOMEM.
+ * Build a program of @count sources that are compiled one by one and linked: all that can be wrong with it is found here.
+ * @check_only: the sources need not make a whole, and there is no code to be had. @log: the build log, malloc'd, never
+ * NULL unless memory is short. Returns 0; -ENOEXEC: a source does not compile, or they do not link; -EINVAL: POCL does not
+ * take the options; -EIO: POCL failed; -ENOMEM.
  */
-int pocl_build(const struct pocl *pocl, const struct pocl_source *source, struct pocl_program *out, char **log,
-	       struct mcl_reason *why);
+int pocl_build(const struct pocl *pocl, const struct pocl_source *sources, uint32_t count, bool check_only,
+	       struct pocl_program *out, char **log, struct mcl_reason *why);
 
 /*
  * Have POCL generate the code of @program, once: for each kernel for any local size and for those in the environment,

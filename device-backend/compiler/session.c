@@ -172,13 +172,10 @@ static int receive(struct mcl_session *s, int *verdict, uint8_t **code, size_t *
 	return 0;
 }
 
-static int start(struct mcl_session *s, const char *const *argv, int input, const int *others, uint32_t other_count,
-		 struct mcl_reason *why)
+static int start(struct mcl_session *s, const char *const *argv, int input, struct mcl_reason *why)
 {
-	int *fds = calloc(MCL_SPAWN_FIRST_FD + other_count, sizeof(*fds)), ends[2] = { -1, -1 }, err;
+	int fds[MCL_SPAWN_FD_COUNT], ends[2] = { -1, -1 }, err;
 
-	if (!fds)
-		return mcl_reason(why, -ENOMEM, "no memory to start the compiler");
 	s->log = memfd_create("mirrorcl-log", MFD_CLOEXEC);
 	s->log_read = 0;
 	if (s->log < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0) {
@@ -192,11 +189,8 @@ static int start(struct mcl_session *s, const char *const *argv, int input, cons
 	fds[0] = input;
 	fds[1] = fds[2] = s->log;
 	fds[MCL_SPAWN_STATUS_FD] = ends[1];
-	for (uint32_t i = 0; i < other_count; i++)
-		fds[MCL_SPAWN_FIRST_FD + i] = others[i];
-	err = mcl_spawn_start(argv, fds, MCL_SPAWN_FIRST_FD + other_count, &s->child, why);
+	err = mcl_spawn_start(argv, fds, &s->child, why);
 out:
-	free(fds);
 	if (ends[1] >= 0)
 		close(ends[1]);
 	if (err) {
@@ -241,8 +235,7 @@ static char *take_log(struct mcl_session *s)
 }
 
 int mcl_session_run(struct mcl_session *s, const struct mcl_compile_request *req, const char *const *argv, int input,
-		    const int *others, uint32_t other_count, int *verdict, uint8_t **code, size_t *size, char **log,
-		    struct mcl_reason *why)
+		    int *verdict, uint8_t **code, size_t *size, char **log, struct mcl_reason *why)
 {
 	const bool kernel = req->part == MCL_COMPILE_KERNEL;
 	bool fresh = false;
@@ -260,7 +253,7 @@ int mcl_session_run(struct mcl_session *s, const struct mcl_compile_request *req
 	}
 	if (s->socket < 0) {
 		fresh = true;
-		err = start(s, argv, input, others, other_count, why);
+		err = start(s, argv, input, why);
 		if (!err)
 			err = receive(s, verdict, code, size); /* the description */
 		if (!err && *verdict == 0 && kernel) {

@@ -16,7 +16,6 @@
  * -ETIMEDOUT: it hung and was killed; or as mcl_spawn_run().
  */
 int mcl_session_run(struct mcl_session *s, const struct mcl_compile_request *req, const char *const *argv, int input,
-		    const int *others, uint32_t other_count, int *verdict, uint8_t **code, size_t *size, char **log,
-		    struct mcl_reason *why);
+		    int *verdict, uint8_t **code, size_t *size, char **log, struct mcl_reason *why);
 
 #endif

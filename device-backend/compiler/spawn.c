@@ -162,8 +162,8 @@ static int launch_orphan(struct launch *l)
 	return l->err;
 }
 
-/* Start the child with @fds as its descriptors 0, 1, 2 ... Returns 0 or a positive error. */
-static int start(struct child *c, const char *const *argv, const int *fds, uint32_t count)
+/* Start the child with @fds as its descriptors. Returns 0 or a positive error. */
+static int start(struct child *c, const char *const *argv, const int fds[MCL_SPAWN_FD_COUNT])
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -179,10 +179,10 @@ static int start(struct child *c, const char *const *argv, const int *fds, uint3
 	if (err)
 		goto out_actions;
 	err = set_attributes(&attr);
-	for (uint32_t i = 0; !err && i < count; i++)
-		err = posix_spawn_file_actions_adddup2(&actions, fds[i], (int)i);
+	for (int i = 0; !err && i < MCL_SPAWN_FD_COUNT; i++)
+		err = posix_spawn_file_actions_adddup2(&actions, fds[i], i);
 	if (!err)
-		err = posix_spawn_file_actions_addclosefrom_np(&actions, (int)count);
+		err = posix_spawn_file_actions_addclosefrom_np(&actions, MCL_SPAWN_FD_COUNT);
 	if (err)
 		goto out_attr;
 	err = launch_orphan(&(struct launch){ c, argv[0], (char *const *)argv, env, &actions, &attr, 0 });
@@ -303,15 +303,15 @@ static void reap(const struct child *c)
 		poll(NULL, 0, 10);
 }
 
-/* Their end is moved up to @floor at least, out of the way of the numbers that the child wants its descriptors at. */
-static int make_pipe(int *ours, int *theirs, int floor)
+/* Their end is moved up, out of the way of the numbers that the child wants its descriptors at. */
+static int make_pipe(int *ours, int *theirs)
 {
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return -errno;
 	*ours = ends[0];
-	*theirs = fcntl(ends[1], F_DUPFD_CLOEXEC, floor);
+	*theirs = fcntl(ends[1], F_DUPFD_CLOEXEC, MCL_SPAWN_FD_COUNT);
 	close(ends[1]);
 	if (*theirs < 0 || fcntl(*ours, F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
@@ -326,33 +326,22 @@ static int not_started(const char *path, int err, struct mcl_reason *why)
 
 int mcl_spawn_run(const struct mcl_spawn *spawn, struct mcl_spawn_result *result, struct mcl_reason *why)
 {
-	uint32_t count = MCL_SPAWN_FIRST_FD + spawn->other_count;
 	struct child c = { .pidfd = -1, .log = -1, .status = -1, .result = result };
-	int *fds = malloc(count * sizeof(*fds));
+	int fds[MCL_SPAWN_FD_COUNT] = { -1, -1, -1, -1 }, err;
 	bool ended;
-	int err;
 
 	*result = (struct mcl_spawn_result){ .verdict = -1 };
-	if (!fds)
-		return mcl_reason(why, -ENOMEM, "no memory to start the compiler");
-	for (uint32_t i = 0; i < count; i++)
-		fds[i] = -1;
-	err = make_pipe(&c.log, &fds[2], (int)count);
+	err = make_pipe(&c.log, &fds[2]);
 	if (!err)
-		err = make_pipe(&c.status, &fds[MCL_SPAWN_STATUS_FD], (int)count);
-	for (uint32_t i = 0; !err && i < count; i++) {
-		if (i == 2 || i == MCL_SPAWN_STATUS_FD)
-			continue;
-		fds[i] = fcntl(i == 0 ? spawn->input :
-			       i == 1 ? spawn->output :
-					spawn->others[i - MCL_SPAWN_FIRST_FD],
-			       F_DUPFD_CLOEXEC, (int)count);
+		err = make_pipe(&c.status, &fds[MCL_SPAWN_STATUS_FD]);
+	for (int i = 0; !err && i < 2; i++) {
+		fds[i] = fcntl(i == 0 ? spawn->input : spawn->output, F_DUPFD_CLOEXEC, MCL_SPAWN_FD_COUNT);
 		if (fds[i] < 0)
 			err = -errno;
 	}
 	if (!err)
-		err = -start(&c, spawn->argv, fds, count);
-	for (uint32_t i = 0; i < count; i++)
+		err = -start(&c, spawn->argv, fds);
+	for (int i = 0; i < MCL_SPAWN_FD_COUNT; i++)
 		close_fd(&fds[i]); /* the child's ends: only so do we see their end */
 	if (err) {
 		err = not_started(spawn->argv[0], err, why);
@@ -374,29 +363,25 @@ out:
 	close_fd(&c.log);
 	close_fd(&c.status);
 	close_fd(&c.pidfd);
-	free(fds);
 	return err;
 }
 
-int mcl_spawn_start(const char *const *argv, const int *fds, uint32_t count, struct mcl_spawn_child *out,
+int mcl_spawn_start(const char *const *argv, const int fds[MCL_SPAWN_FD_COUNT], struct mcl_spawn_child *out,
 		    struct mcl_reason *why)
 {
 	struct child c = { .pidfd = -1 };
-	int *high = calloc(count, sizeof(*high)), err = 0;
+	int high[MCL_SPAWN_FD_COUNT], err = 0;
 
-	if (!high)
-		return mcl_reason(why, -ENOMEM, "no memory to start the compiler");
 	/* Out of the way of the numbers that they are to get. */
-	for (uint32_t i = 0; i < count; i++) {
-		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, (int)count);
+	for (int i = 0; i < MCL_SPAWN_FD_COUNT; i++) {
+		high[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, MCL_SPAWN_FD_COUNT);
 		if (high[i] < 0 && !err)
 			err = -errno;
 	}
 	if (!err)
-		err = -start(&c, argv, high, count);
-	for (uint32_t i = 0; i < count; i++)
+		err = -start(&c, argv, high);
+	for (int i = 0; i < MCL_SPAWN_FD_COUNT; i++)
 		close_fd(&high[i]);
-	free(high);
 	if (err)
 		return not_started(argv[0], err, why);
 	*out = (struct mcl_spawn_child){ .pid = c.pid, .pidfd = c.pidfd };

@@ -12,18 +12,13 @@
 
 #include "support/log.h"
 
-/*
- * The child's descriptors: standard input and output are the caller's, then the log (2), the status (3) and the
- * caller's others.
- */
+/* The child's descriptors: standard input and output are the caller's, then the log (2) and the status (3). */
 #define MCL_SPAWN_STATUS_FD 3
-#define MCL_SPAWN_FIRST_FD 4
+#define MCL_SPAWN_FD_COUNT 4
 
 struct mcl_spawn {
 	const char *const *argv; /* argv[0] is the program's path; NULL terminated */
 	int input, output; /* become descriptors 0 and 1 */
-	const int *others; /* become MCL_SPAWN_FIRST_FD and up */
-	uint32_t other_count;
 	uint32_t timeout_s; /* 0: none */
 };
 
@@ -51,11 +46,8 @@ struct mcl_spawn_child {
 	int pid, pidfd; /* pidfd is -1 where the kernel has none */
 };
 
-/*
- * Start a child of the same kind, with @fds as its descriptors 0 to @count - 1, and do not wait for it. Returns 0 or as
- * mcl_spawn_run().
- */
-int mcl_spawn_start(const char *const *argv, const int *fds, uint32_t count, struct mcl_spawn_child *out,
+/* Start a child of the same kind, with @fds as its descriptors, and do not wait for it. Returns 0 or as mcl_spawn_run(). */
+int mcl_spawn_start(const char *const *argv, const int fds[MCL_SPAWN_FD_COUNT], struct mcl_spawn_child *out,
 		    struct mcl_reason *why);
 
 /*

@@ -24,7 +24,7 @@ int mcl_translate_build(struct mcl_translation *t, const char *folder, char **lo
 	if (err)
 		return mcl_reason(why, err, "no memory");
 	err = pocl_open(t->library, &t->pocl, why);
-	return err ? err : pocl_build(&t->pocl, &t->source, &t->program, log, why);
+	return err ? err : pocl_build(&t->pocl, t->sources, t->source_count, t->check_only, &t->program, log, why);
 }
 
 uint32_t mcl_translate_kernels(const struct mcl_translation *t)
@@ -90,6 +90,28 @@ int mcl_translate_jam(const char *folder, const char *path)
 	return 0;
 }
 
+/* POCL's code of what @selection says: @bin, which points into *@binary, malloc'd. */
+static int generate(struct mcl_translation *t, const char *folder, const struct mcl_selection *selection, bool jam,
+		    struct mcl_placeholder *placeholder, uint8_t **binary, struct poclbin *bin, struct mcl_reason *why)
+{
+	size_t size;
+	int err;
+
+	if (setenv("POCL_BINARY_SPECIALIZE_WG", selection->variants ? selection->variants : "", 1) ||
+	    (jam && request_jam(t)))
+		return mcl_reason(why, -ENOMEM, "no memory");
+	err = mcl_placeholder_plant(folder, t->program.kernels, selection, placeholder);
+	if (err == -ENOMEM)
+		return mcl_reason(why, err, "no memory");
+	err = pocl_code(&t->pocl, &t->program, binary, &size, why);
+	if (!err)
+		err = poclbin_parse(*binary, size, bin, why);
+	if (!err && jam && !read_notes(folder))
+		for (uint32_t i = 0; i < bin->kernel_count; i++)
+			bin->kernels[i].file_count = 0;
+	return err;
+}
+
 int mcl_translate_code(struct mcl_translation *t, const char *folder, const struct mcl_selection *selection, bool jam,
 		       uint8_t **code, size_t *size, struct mcl_reason *why)
 {
@@ -105,25 +127,14 @@ int mcl_translate_code(struct mcl_translation *t, const char *folder, const stru
 		.jammed = jam,
 	};
 	struct mcl_co_writer writer;
-	struct poclbin bin;
+	struct poclbin bin = { 0 };
 	uint8_t *binary = NULL;
-	size_t binary_size;
-	int err;
+	int err = 0;
 
-	if (setenv("POCL_BINARY_SPECIALIZE_WG", selection->variants ? selection->variants : "", 1) ||
-	    (jam && request_jam(t)))
-		return mcl_reason(why, -ENOMEM, "no memory");
-	err = mcl_placeholder_plant(folder, t->program.kernels, selection, &placeholder);
-	if (err == -ENOMEM)
-		return mcl_reason(why, err, "no memory");
-	err = pocl_code(&t->pocl, &t->program, &binary, &binary_size, why);
-	if (!err)
-		err = poclbin_parse(binary, binary_size, &bin, why);
+	if (!t->check_only)
+		err = generate(t, folder, selection, jam, &placeholder, &binary, &bin, why);
 	if (err)
 		goto out_binary;
-	if (jam && !read_notes(folder))
-		for (uint32_t i = 0; i < bin.kernel_count; i++)
-			bin.kernels[i].file_count = 0;
 	snprintf(target, sizeof(target), "%s %s", mcl_target_here(), t->pocl.target);
 	mcl_co_writer_init(&writer);
 	err = mcl_assemble(&bin, &assembly, &writer, why);

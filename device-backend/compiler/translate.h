@@ -11,7 +11,9 @@
 
 struct mcl_translation {
 	/* The caller's. */
-	struct pocl_source source;
+	const struct pocl_source *sources; /* compiled one by one and linked */
+	uint32_t source_count;
+	bool check_only; /* the sources need not make a whole; the code object is empty */
 	const char *library; /* POCL, or NULL: the installed one */
 	const char *options; /* as the code object shall name them */
 	const char *self; /* this program's file, for POCL to start; needed for .jam only */

@@ -23,6 +23,8 @@
 #include <cmocka.h>
 
 #include "compiler/compiler.h"
+#include "compiler/file.h"
+#include "compiler/source_bundle.h"
 #include "compiler/tests/sample.h"
 
 static char folder[] = "/tmp/mcl-test-XXXXXX";
@@ -375,14 +377,10 @@ static void the_application_may_do_what_it_likes(void **state)
 static void full_request(void)
 {
 	const uint32_t sizes[][3] = { { 64, 1, 1 }, { 0, 0, 0 }, { 8, 8, 2 } };
-	const char *names[] = { "a.h", "b=c/d.h" }, *sources[] = { "header a", "header b" };
 	struct mcl_compile_request req = {
 		.source = "some\0source",
 		.source_size = 11,
 		.options = "-DX=1 -I  'a b'",
-		.header_count = 2,
-		.header_names = names,
-		.header_sources = sources,
 		.local_size_count = 3,
 		.local_sizes = sizes,
 	};
@@ -401,13 +399,59 @@ static void everything_reaches_the_compiler(void **state)
 		 "sizes=\n"
 		 "for a; do case $a in\n"
 		 "--options=*) [ \"$a\" = \"--options=-DX=1 -I  'a b'\" ] || exit 2;;\n"
-		 "--header=a.h=*) [ \"$(cat ${a##*=})\" = 'header a' ] || exit 3; h=1;;\n"
-		 "--header=b=c/d.h=*) [ \"$(cat ${a##*=})\" = 'header b' ] || exit 4; h=2$h;;\n"
 		 "--local-size=*) sizes=\"$sizes${a#*=} \";;\n"
 		 "esac; done\n"
-		 "[ $h = 21 ] || exit 5\n"
 		 "[ \"$sizes\" = '64,1,1 8,8,2 ' ] || exit 6\n" GOOD,
 		 NULL, "60", full_request);
+}
+
+static void several_sources(void)
+{
+	static const char *const names[] = { "a.h", "b=c/d.h" }, *const headers[] = { "header a", "header b" };
+	const struct mcl_compile_unit more = { "other", 5, "-DY", 0, NULL, NULL };
+	struct mcl_compile_request req = {
+		.source = "some\0source",
+		.source_size = 11,
+		.options = "-DX=1 -I  'a b'",
+		.header_count = 2,
+		.header_names = names,
+		.header_sources = headers,
+		.more_count = 1,
+		.more = &more,
+		.part = MCL_COMPILE_CHECK,
+	};
+	struct mcl_code_object *co;
+	struct mcl_bundle bundle;
+	struct mcl_reason why;
+	void *bytes;
+	size_t size;
+
+	CHECK(mcl_compile(&req, &co, NULL, &why) == 0);
+	mcl_code_object_put(co);
+	CHECK(mcl_file_read("got", &bytes, &size) == 0);
+	CHECK(mcl_bundle_parse(bytes, size, &bundle, &why) == 0);
+	free(bytes);
+	CHECK(bundle.unit_count == 2);
+	CHECK(bundle.units[0].source_size == 11 && memcmp(bundle.units[0].source, "some\0source", 11) == 0);
+	CHECK(strcmp(bundle.units[0].options, "-DX=1 -I  'a b'") == 0);
+	CHECK(bundle.units[0].header_count == 2);
+	CHECK(strcmp(bundle.units[0].header_names[1], "b=c/d.h") == 0);
+	CHECK(strcmp(bundle.units[0].header_sources[1], "header b") == 0);
+	CHECK(strcmp(bundle.units[1].source, "other") == 0);
+	CHECK(strcmp(bundle.units[1].options, "-DY") == 0);
+	mcl_bundle_free(&bundle);
+}
+
+static void several_sources_reach_the_compiler(void **state)
+{
+	(void)state;
+	run_case("cat > got\n"
+		 "for a; do case $a in\n"
+		 "--options*) exit 1;;\n"
+		 "--check) check=1;;\n"
+		 "esac; done\n"
+		 "[ $check = 1 ] || exit 2\n" GOOD,
+		 NULL, "60", several_sources);
 }
 
 static unsigned int runs(void)
@@ -415,6 +459,20 @@ static unsigned int runs(void)
 	struct stat st;
 
 	return stat("runs", &st) == 0 ? (unsigned int)st.st_size : 0;
+}
+
+/* With another source, which has these options and the header "h.h". */
+static void expect_success_with(const char *other, const char *options, const char *header)
+{
+	static const char *const name = "h.h";
+	const struct mcl_compile_unit more = { other, strlen(other), options, 1, &name, &header };
+	struct mcl_compile_request req = { .source = "kernel void k() {}", .source_size = 18, .more_count = 1 };
+	struct mcl_code_object *co;
+	struct mcl_reason why;
+
+	req.more = &more;
+	CHECK(mcl_compile(&req, &co, NULL, &why) == 0);
+	mcl_code_object_put(co);
 }
 
 static void repeated(void)
@@ -448,20 +506,36 @@ static void repeated(void)
 	CHECK(f && fputs("//", f) >= 0 && fclose(f) == 0);
 	expect_success("#include \"inc.h\"\n", "");
 	CHECK(runs() == 5);
+	/* So does all of a source that is linked to it. */
+	expect_success_with("int a;", "", "");
+	expect_success_with("int a;", "", "");
+	CHECK(runs() == 6);
+	expect_success_with("int b;", "", "");
+	CHECK(runs() == 7);
+	expect_success_with("int b;", "-DX", "");
+	CHECK(runs() == 8);
+	expect_success_with("int b;", "-DX", "//");
+	CHECK(runs() == 9);
+	expect_success_with("#include \"inc.h\"\n", "", "");
+	CHECK(runs() == 10);
+	f = fopen("inc.h", "w");
+	CHECK(f && fputs("///", f) >= 0 && fclose(f) == 0);
+	expect_success_with("#include \"inc.h\"\n", "", "");
+	CHECK(runs() == 11);
 	/* What cannot be tracked is compiled every time. */
 	expect_success("#include INC\n", "-DINC=\\\"inc.h\\\"");
 	expect_success("#include INC\n", "-DINC=\\\"inc.h\\\"");
-	CHECK(runs() == 7);
+	CHECK(runs() == 13);
 	/* Corrupt entries are built again. */
 	CHECK(system("for f in cache/*.mclo; do truncate -s 300 $f; done") == 0);
 	good();
-	CHECK(runs() == 8);
+	CHECK(runs() == 14);
 	good();
-	CHECK(runs() == 8);
+	CHECK(runs() == 14);
 	/* Another compiler means another program. */
 	CHECK(system("echo >> compiler") == 0);
 	good();
-	CHECK(runs() == 9);
+	CHECK(runs() == 15);
 }
 
 static void *compile_thread(void *arg)
@@ -567,6 +641,7 @@ int main(void)
 		cmocka_unit_test(errors_come_with_the_log),
 		cmocka_unit_test(a_flood_of_messages_is_cut),
 		cmocka_unit_test(the_application_may_do_what_it_likes),
+		cmocka_unit_test(several_sources_reach_the_compiler),
 		cmocka_unit_test(everything_reaches_the_compiler),
 		cmocka_unit_test(programs_are_compiled_once),
 		cmocka_unit_test(no_cache_no_harm),

@@ -225,6 +225,63 @@ static void companions_that_fail(void **state)
 	mcl_session_free(session);
 }
 
+/* ---- several sources ---- */
+
+static void linked_sources(void **state)
+{
+	static const char main_part[] = "#include \"h.h\"\n#ifndef ME\n#error my options\n#endif\n"
+					"kernel void sum(global int *o) { o[0] = helper(o[1]) + EXTRA; }\n"
+					"kernel void max(global int *o) { o[0] = 77; }\n";
+	static const char helper_part[] =
+		"#ifdef ME\n#error its options\n#endif\n"
+		"int helper(int x) { return x * FACTOR; }\nkernel void own(global int *o) {}\n";
+	static const char *const names[] = { "h.h" }, *const texts[] = { "int helper(int x);\n#define EXTRA 1000\n" };
+	const struct mcl_compile_unit more = { helper_part, sizeof(helper_part) - 1, "-DFACTOR=3", 0, NULL, NULL };
+	struct mcl_compile_request req = {
+		.session = mcl_session_create(),
+		.source = main_part,
+		.source_size = sizeof(main_part) - 1,
+		.options = "-DME",
+		.header_count = 1,
+		.header_names = names,
+		.header_sources = texts,
+		.part = MCL_COMPILE_CHECK,
+	};
+	struct mcl_code_object *co;
+	struct mcl_reason why;
+	int out[2] = { 0, 5 }, *slot = out;
+	uint8_t *args[] = { (uint8_t *)&slot };
+	char *log;
+
+	(void)state;
+	/* For itself it is right, but no whole. */
+	assert_int_equal(mcl_compile(&req, &co, NULL, &why), 0);
+	assert_int_equal(co->header->kernels.count, 0);
+	mcl_code_object_put(co);
+	req.part = MCL_COMPILE_DESCRIPTION;
+	assert_int_equal(mcl_compile(&req, &co, &log, &why), -ENOEXEC);
+	assert_non_null(strstr(log, "helper"));
+	free(log);
+	/* With the other one it is, whoever makes it: a companion, or a process for the whole of it. */
+	req.more_count = 1;
+	req.more = &more;
+	assert_int_equal(mcl_compile(&req, &co, NULL, &why), 0);
+	assert_int_equal(co->header->kernels.count, 3);
+	assert_non_null(mcl_co_find_kernel(co, "own"));
+	mcl_code_object_put(co);
+	req.part = MCL_COMPILE_KERNEL;
+	req.kernel = "sum";
+	assert_int_equal(mcl_compile(&req, &co, NULL, &why), 0);
+	run_range(co, only_variant(co, "sum", MCL_CO_ANY_LOCAL_SIZE), NULL, args, 1, 1);
+	assert_int_equal(out[0], 1015);
+	mcl_code_object_put(co);
+	req.part = MCL_COMPILE_WHOLE;
+	assert_int_equal(mcl_compile(&req, &co, NULL, &why), 0);
+	assert_true(mcl_co_whole(co));
+	mcl_code_object_put(co);
+	mcl_session_free(req.session);
+}
+
 /* A kernel may be called like a built-in function, for which POCL has another name. */
 static void kernels_named_like_functions(void **state)
 {
@@ -377,11 +434,9 @@ static int remove_folder(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kernel_by_kernel),
-		cmocka_unit_test(with_a_companion),
-		cmocka_unit_test(single_kernel),
-		cmocka_unit_test(companions_that_fail),
-		cmocka_unit_test(kernels_named_like_functions),
+		cmocka_unit_test(kernel_by_kernel), cmocka_unit_test(with_a_companion),
+		cmocka_unit_test(single_kernel),    cmocka_unit_test(companions_that_fail),
+		cmocka_unit_test(linked_sources),   cmocka_unit_test(kernels_named_like_functions),
 		cmocka_unit_test(shared_loops),
 	};
 

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+/* Sources for POCL; see sources.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compiler/sources.h"
+
+/*
+ * What POCL's device has and MirrorCL's has not (runtime/device_info.c), so that a program that asks with #ifdef gets the answer
+ * that clGetDeviceInfo gives.
+ */
+static const char not_ours[] = "#undef __IMAGE_SUPPORT__\n"
+			       "#undef __opencl_c_images\n"
+			       "#undef __opencl_c_read_write_images\n"
+			       "#undef __opencl_c_3d_image_writes\n"
+			       "#undef cl_khr_3d_image_writes\n"
+			       "#undef cl_khr_subgroups\n"
+			       "#undef cl_khr_il_program\n"
+			       "#undef cl_khr_command_buffer\n"
+			       "#undef cl_khr_command_buffer_multi_device\n"
+			       "#undef cl_intel_subgroups\n"
+			       "#undef cl_intel_subgroups_short\n"
+			       "#undef cl_intel_required_subgroup_size\n"
+			       "#undef cl_intel_unified_shared_memory\n"
+			       "#undef cl_ext_buffer_device_address\n"
+			       "#undef cl_pocl_svm_rect\n"
+			       "#undef cl_pocl_command_buffer_svm\n"
+			       "#undef cl_pocl_command_buffer_host_buffer\n"
+			       "#line 1\n";
+
+static int prepare_one(const struct mcl_compile_unit *unit, struct mcl_options *options, struct pocl_source *out,
+		       struct mcl_reason *why)
+{
+	int err = mcl_options_parse(unit->options, options, why);
+	char *text;
+
+	if (err)
+		return err;
+	*out = (struct pocl_source){
+		.size = strlen(not_ours) + strlen(options->prolog) + unit->source_size,
+		.options = options->text,
+		.header_count = unit->header_count,
+		.header_names = unit->header_names,
+		.header_sources = unit->header_sources,
+	};
+	out->text = text = malloc(out->size + 1);
+	if (!text)
+		return mcl_reason(why, -ENOMEM, "no memory");
+	memcpy(stpcpy(stpcpy(text, not_ours), options->prolog), unit->source, unit->source_size);
+	text[out->size] = '\0';
+	return 0;
+}
+
+int mcl_sources_prepare(const struct mcl_compile_unit *units, uint32_t count, struct mcl_sources *out,
+			struct mcl_reason *why)
+{
+	int err = 0;
+
+	*out = (struct mcl_sources){
+		.sources = calloc(count, sizeof(*out->sources)),
+		.options = calloc(count, sizeof(*out->options)),
+	};
+	if (!out->sources || !out->options)
+		return mcl_reason(why, -ENOMEM, "no memory");
+	for (; !err && out->count < count; out->count++)
+		err = prepare_one(&units[out->count], &out->options[out->count], &out->sources[out->count], why);
+	return err;
+}
+
+void mcl_sources_free(struct mcl_sources *s)
+{
+	for (uint32_t i = 0; i < s->count; i++) {
+		free((char *)s->sources[i].text);
+		mcl_options_free(&s->options[i]);
+	}
+	free(s->sources);
+	free(s->options);
+	*s = (struct mcl_sources){ 0 };
+}
