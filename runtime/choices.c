@@ -28,12 +28,7 @@ static void identify(const struct mcl_source *source, const char *kernel, const 
 	struct mcl_digest digest;
 
 	mcl_digest_begin(&digest);
-	mcl_digest_field(&digest, source->text, source->size);
-	mcl_digest_field(&digest, source->options, strlen(source->options));
-	for (uint32_t i = 0; i < source->header_count; i++) {
-		mcl_digest_field(&digest, source->header_names[i], strlen(source->header_names[i]));
-		mcl_digest_field(&digest, source->header_texts[i], strlen(source->header_texts[i]));
-	}
+	mcl_digest_field(&digest, source->bundle.bytes, source->bundle.size);
 	mcl_digest_field(&digest, kernel, strlen(kernel));
 	mcl_digest_field(&digest, local, 3 * sizeof(*local));
 	mcl_digest_end(&digest, out);

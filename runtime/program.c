@@ -15,7 +15,7 @@ static void destroy(struct mcl_object *obj)
 
 	mcl_build_put(program->build);
 	mcl_code_object_put(program->binary);
-	mcl_source_put(program->compiled_from);
+	mcl_source_put(program->compiled);
 	free(program->source);
 	free(program->options);
 	free(program->log);
@@ -106,34 +106,49 @@ static void set_status(cl_int *binary_status, cl_uint i, cl_int code)
 		binary_status[i] = code;
 }
 
+/* A program's binary: an executable in *@co, or what is only compiled in *@compiled. As mcl_code_object_parse(). */
+static int parse_binary(const unsigned char *bytes, size_t size, struct mcl_code_object **co,
+			struct mcl_source **compiled, struct mcl_reason *why)
+{
+	int err;
+
+	if (mcl_bundle_is(bytes, size))
+		return mcl_source_parse(bytes, size, compiled, why);
+	err = mcl_code_object_parse(bytes, size, co, why);
+	if (!err && !mcl_co_whole(*co)) {
+		mcl_code_object_put(*co);
+		*co = NULL;
+		err = mcl_reason(why, -EBADMSG, "the code object holds only a part of its program");
+	}
+	return err;
+}
+
 /* Parse every binary, keep the first. */
 static cl_int parse_binaries(const char *function, cl_uint count, const size_t *lengths, const unsigned char **binaries,
-			     cl_int *binary_status, struct mcl_code_object **out)
+			     cl_int *binary_status, struct mcl_code_object **out, struct mcl_source **out_compiled)
 {
 	cl_int error = CL_SUCCESS;
 
 	for (cl_uint i = 0; i < count; i++) {
-		struct mcl_code_object *co;
+		struct mcl_source *compiled = NULL;
+		struct mcl_code_object *co = NULL;
 		struct mcl_reason why;
-		int err;
 
 		if (!lengths[i] || !binaries[i]) {
 			set_status(binary_status, i, CL_INVALID_VALUE);
 			error = mcl_cl_error(function, CL_INVALID_VALUE, "binaries[%u] is empty", i);
 			continue;
 		}
-		err = mcl_code_object_parse(binaries[i], lengths[i], &co, &why);
-		if (!err && !mcl_co_whole(co)) {
-			mcl_code_object_put(co);
-			err = mcl_reason(&why, -EBADMSG, "the code object holds only a part of its program");
-		}
-		switch (err) {
+		switch (parse_binary(binaries[i], lengths[i], &co, &compiled, &why)) {
 		case 0:
 			set_status(binary_status, i, CL_SUCCESS);
-			if (*out)
+			if (*out || *out_compiled) {
 				mcl_code_object_put(co);
-			else
+				mcl_source_put(compiled);
+			} else {
 				*out = co;
+				*out_compiled = compiled;
+			}
 			break;
 		case -ENOMEM:
 			set_status(binary_status, i, CL_OUT_OF_HOST_MEMORY);
@@ -148,10 +163,18 @@ static cl_int parse_binaries(const char *function, cl_uint count, const size_t *
 	return error;
 }
 
+/* What a program is that has only been compiled. */
+static cl_program_binary_type type_of(const struct mcl_source *compiled)
+{
+	return compiled->bundle.kind == MCL_BUNDLE_LIBRARY ? CL_PROGRAM_BINARY_TYPE_LIBRARY :
+							     CL_PROGRAM_BINARY_TYPE_COMPILED_OBJECT;
+}
+
 cl_program clCreateProgramWithBinary(cl_context context, cl_uint num_devices, const cl_device_id *device_list,
 				     const size_t *lengths, const unsigned char **binaries, cl_int *binary_status,
 				     cl_int *errcode_ret)
 {
+	struct mcl_source *compiled = NULL;
 	struct mcl_code_object *co = NULL;
 	cl_program program = NULL;
 	cl_int error;
@@ -167,7 +190,7 @@ cl_program clCreateProgramWithBinary(cl_context context, cl_uint num_devices, co
 	error = mcl_program_check_devices(__func__, num_devices, device_list);
 	if (error)
 		goto out;
-	error = parse_binaries(__func__, num_devices, lengths, binaries, binary_status, &co);
+	error = parse_binaries(__func__, num_devices, lengths, binaries, binary_status, &co, &compiled);
 	if (error)
 		goto out;
 	program = mcl_program_create(context, MCL_ORIGIN_BINARY);
@@ -175,10 +198,14 @@ cl_program clCreateProgramWithBinary(cl_context context, cl_uint num_devices, co
 		error = MCL_ERR(CL_OUT_OF_HOST_MEMORY, "no memory for a program");
 		goto out;
 	}
-	program->binary = mcl_code_object_get(co);
-	program->binary_type = CL_PROGRAM_BINARY_TYPE_EXECUTABLE;
+	program->binary_type = compiled ? type_of(compiled) : CL_PROGRAM_BINARY_TYPE_EXECUTABLE;
+	program->binary = co;
+	program->compiled = compiled;
+	co = NULL;
+	compiled = NULL;
 out:
 	mcl_code_object_put(co);
+	mcl_source_put(compiled);
 	mcl_errcode(errcode_ret, error);
 	return program;
 }
@@ -285,13 +312,17 @@ cl_int mcl_program_begin(const char *function, cl_program program, const char *o
 		program->log = NULL;
 		old_build = program->build;
 		program->build = NULL;
-		/* A given binary stays what it is; one that was made goes with the build. */
-		if (program->origin != MCL_ORIGIN_BINARY) {
+		/* What was given stays what it is; what was made goes with the build. */
+		if (program->origin != MCL_ORIGIN_BINARY || program->compiled) {
 			old_binary = program->binary;
 			program->binary = NULL;
-			old_source = program->compiled_from;
-			program->compiled_from = NULL;
+		}
+		if (program->origin != MCL_ORIGIN_BINARY) {
+			old_source = program->compiled;
+			program->compiled = NULL;
 			program->binary_type = CL_PROGRAM_BINARY_TYPE_NONE;
+		} else if (program->compiled) {
+			program->binary_type = type_of(program->compiled);
 		}
 	}
 	pthread_mutex_unlock(&program->lock);
@@ -305,8 +336,8 @@ cl_int mcl_program_begin(const char *function, cl_program program, const char *o
 }
 
 void mcl_program_end(cl_program program, cl_build_status status, cl_program_binary_type type,
-		     struct mcl_code_object *binary, struct mcl_source *compiled_from, struct mcl_build *build,
-		     char *log, const struct mcl_reason *why)
+		     struct mcl_code_object *binary, struct mcl_source *compiled, struct mcl_build *build, char *log,
+		     const struct mcl_reason *why)
 {
 	/* What the compiler did not say itself (it hung, it is not there, no room for the code) the log must say too. */
 	if (status != CL_BUILD_SUCCESS && (!log || !*log)) {
@@ -321,7 +352,8 @@ void mcl_program_end(cl_program program, cl_build_status status, cl_program_bina
 		mcl_code_object_put(program->binary); /* frees memory only */
 		program->binary = binary;
 	}
-	program->compiled_from = compiled_from;
+	if (compiled)
+		program->compiled = compiled; /* there was none: see mcl_program_begin() */
 	if (status == CL_BUILD_SUCCESS)
 		program->binary_type = type;
 	pthread_mutex_unlock(&program->lock);

@@ -13,28 +13,9 @@
 #include "backend.h"
 #include "compiler/compiler.h"
 #include "runtime/context.h"
+#include "runtime/source.h"
 
 /* ---- builds: build.c ---- */
-
-/* What a program was compiled from: immutable, shared by builds and the background compiler. */
-struct mcl_source {
-	_Atomic uint32_t refs;
-	char *text;
-	size_t size;
-	char *options; /* never NULL */
-	uint32_t header_count;
-	char **header_names, **header_texts;
-	struct mcl_session *session; /* its compiler */
-};
-
-/* Copies everything; @options may be NULL. Returns NULL when memory is short. */
-struct mcl_source *mcl_source_create(const char *text, size_t size, const char *options, uint32_t header_count,
-				     const char *const *header_names, const char *const *header_texts);
-struct mcl_source *mcl_source_get(struct mcl_source *source);
-void mcl_source_put(struct mcl_source *source); /* NULL is allowed */
-
-/* The request to compile it, without local sizes; valid as long as @source. */
-void mcl_source_request(const struct mcl_source *source, struct mcl_compile_request *req);
 
 struct mcl_variants;
 struct mcl_shape;
@@ -80,7 +61,7 @@ int mcl_build_whole(struct mcl_code_object *co, const struct mcl_source *source,
 int mcl_build_prepare(struct mcl_build *build, struct mcl_launch *launch, struct mcl_variant_use *use,
 		      struct mcl_reason *why);
 
-/* ---- programs: program.c, program_build.c, program_link.c, program_info.c ---- */
+/* ---- programs: program.c, program_build.c, program_info.c ---- */
 
 enum mcl_origin {
 	MCL_ORIGIN_SOURCE,
@@ -95,8 +76,9 @@ struct _cl_program {
 	char *source; /* concatenated, with a terminator; NULL unless MCL_ORIGIN_SOURCE */
 	size_t source_size; /* without the terminator */
 	pthread_mutex_t lock; /* everything below */
-	struct mcl_code_object *binary; /* given, compiled or built: CL_PROGRAM_BINARIES. NULL: none yet */
-	struct mcl_source *compiled_from; /* of a compiled or linked @binary; else NULL */
+	/* What the program is, and what CL_PROGRAM_BINARIES gives away: one of these, or none yet. */
+	struct mcl_code_object *binary; /* an executable, given or built */
+	struct mcl_source *compiled; /* a compiled object or a library, given or made; kept if it is given, then built */
 	char *options; /* of the last build, compilation or link; NULL: none yet */
 	char *log; /* likewise */
 	cl_build_status status;
@@ -115,12 +97,12 @@ cl_program mcl_program_create(cl_context context, enum mcl_origin origin);
 cl_int mcl_program_begin(const char *function, cl_program program, const char *options);
 
 /*
- * End it. @log (malloc'd or NULL) is taken over; if it is empty, @why stands in for it. @binary and @build (references, or
- * NULL) are taken over. @status CL_BUILD_SUCCESS or CL_BUILD_ERROR.
+ * End it. @log (malloc'd or NULL) is taken over; if it is empty, @why stands in for it. @binary, @compiled and @build
+ * (references, or NULL) are taken over. @status CL_BUILD_SUCCESS or CL_BUILD_ERROR.
  */
 void mcl_program_end(cl_program program, cl_build_status status, cl_program_binary_type type,
-		     struct mcl_code_object *binary, struct mcl_source *compiled_from, struct mcl_build *build,
-		     char *log, const struct mcl_reason *why);
+		     struct mcl_code_object *binary, struct mcl_source *compiled, struct mcl_build *build, char *log,
+		     const struct mcl_reason *why);
 
 /* The check of the device list that build, compile and link share. */
 cl_int mcl_program_check_devices(const char *function, cl_uint num_devices, const cl_device_id *devices);

@@ -3,10 +3,10 @@
  * clBuildProgram, clCompileProgram and clLinkProgram. All of them are finished when they return; a callback is called
  * just before.
  *
- * The compiler makes code only of whole programs, so a compiled object is a complete code object: it may hold kernels, and it
- * may not call functions that are defined nowhere in it. Linking takes exactly one compiled program, alone or out of
- * a library; linking several fails with a log that says so. A compiled object that was stored and given back to
- * clCreateProgramWithBinary is an executable (it always was) and can still be linked.
+ * A compiled object is a checked source: that it has no mistakes is known, and code is made of whole programs only, when
+ * they are linked. So linking compiles, a library is a list of sources, and the binary of either is a bundle of them
+ * (source_bundle.h), which clCreateProgramWithBinary takes. An executable is linked already; it is no input for another
+ * link.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -52,6 +52,31 @@ static cl_int load_error(int err, cl_int bad)
 	}
 }
 
+/* The source of @program with its options, and headers. NULL when memory is short. */
+static struct mcl_source *create_source(cl_program program, const char *options, cl_uint header_count,
+					const cl_program *headers, const char **header_names, struct mcl_reason *why)
+{
+	const char **texts = calloc(header_count + (size_t)1, sizeof(*texts));
+	struct mcl_compile_unit unit = {
+		.source = program->source,
+		.source_size = program->source_size,
+		.options = options,
+		.header_count = header_count,
+		.header_names = header_names,
+		.header_sources = texts,
+	};
+	struct mcl_source *source = NULL;
+
+	for (cl_uint i = 0; texts && i < header_count; i++)
+		texts[i] = headers[i]->source;
+	if (texts)
+		source = mcl_source_create(&unit, 1, MCL_BUNDLE_OBJECT);
+	free((void *)texts);
+	if (!source)
+		mcl_reason(why, -ENOMEM, "no memory for a copy of the source");
+	return source;
+}
+
 cl_int clBuildProgram(cl_program program, cl_uint num_devices, const cl_device_id *device_list, const char *options,
 		      notify_fn pfn_notify, void *user_data)
 {
@@ -76,15 +101,18 @@ cl_int clBuildProgram(cl_program program, cl_uint num_devices, const cl_device_i
 	if (error)
 		return error;
 
-	if (program->origin == MCL_ORIGIN_BINARY) {
-		co = mcl_code_object_get(program->binary); /* constant for this origin */
-	} else {
-		source = mcl_source_create(program->source, program->source_size, options, 0, NULL, NULL);
+	if (program->origin == MCL_ORIGIN_SOURCE) {
+		source = create_source(program, options, 0, NULL, NULL, &why);
 		if (!source) {
-			mcl_reason(&why, -ENOMEM, "no memory for a copy of the source");
 			error = CL_OUT_OF_HOST_MEMORY;
 			goto out;
 		}
+	} else if (program->compiled) { /* constant for this origin, as is the binary */
+		source = mcl_source_get(program->compiled);
+	} else {
+		co = mcl_code_object_get(program->binary);
+	}
+	if (source) {
 		err = mcl_build_compile(source, &co, &log, &why);
 		if (err) {
 			error = compile_error(err, CL_BUILD_PROGRAM_FAILURE, CL_INVALID_BUILD_OPTIONS);
@@ -129,8 +157,6 @@ cl_int clCompileProgram(cl_program program, cl_uint num_devices, const cl_device
 {
 	struct mcl_reason why = { "" };
 	struct mcl_source *source = NULL;
-	struct mcl_code_object *co = NULL;
-	const char **texts = NULL;
 	char *log = NULL;
 	cl_int error;
 	int err;
@@ -150,19 +176,11 @@ cl_int clCompileProgram(cl_program program, cl_uint num_devices, const cl_device
 	if (error)
 		return error;
 
-	texts = calloc(num_input_headers + 1u, sizeof(*texts));
-	if (texts) {
-		for (cl_uint i = 0; i < num_input_headers; i++)
-			texts[i] = input_headers[i]->source;
-		source = mcl_source_create(program->source, program->source_size, options, num_input_headers,
-					   header_include_names, texts);
-	}
-	free(texts);
+	source = create_source(program, options, num_input_headers, input_headers, header_include_names, &why);
 	if (!source) {
-		mcl_reason(&why, -ENOMEM, "no memory for a copy of the source");
 		error = CL_OUT_OF_HOST_MEMORY;
 	} else {
-		err = mcl_build_compile(source, &co, &log, &why);
+		err = mcl_source_check(source, &log, &why);
 		if (err)
 			error = compile_error(err, CL_COMPILE_PROGRAM_FAILURE, CL_INVALID_COMPILER_OPTIONS);
 	}
@@ -171,8 +189,8 @@ cl_int clCompileProgram(cl_program program, cl_uint num_devices, const cl_device
 		mcl_source_put(source);
 		source = NULL;
 	}
-	mcl_program_end(program, error ? CL_BUILD_ERROR : CL_BUILD_SUCCESS, CL_PROGRAM_BINARY_TYPE_COMPILED_OBJECT, co,
-			source, NULL, log, &why);
+	mcl_program_end(program, error ? CL_BUILD_ERROR : CL_BUILD_SUCCESS, CL_PROGRAM_BINARY_TYPE_COMPILED_OBJECT,
+			NULL, source, NULL, log, &why);
 	if (pfn_notify)
 		pfn_notify(program, user_data);
 	return error;
@@ -208,27 +226,59 @@ static cl_int parse_link_options(const char *function, const char *options, bool
 	return CL_SUCCESS;
 }
 
-/* A reference to what @program brings into a link. CL_INVALID_OPERATION if that is nothing yet. */
-static cl_int take_input(const char *function, cl_program program, cl_uint i, struct mcl_code_object **co,
-			 struct mcl_source **source)
+/* A reference to what @program brings into a link. CL_INVALID_OPERATION if it is neither compiled nor a library. */
+static cl_int take_input(const char *function, cl_program program, cl_uint i, struct mcl_source **source)
 {
 	cl_int error = CL_SUCCESS;
-	bool binary;
 
 	pthread_mutex_lock(&program->lock);
-	/* An executable counts only if it came as a binary: see the head of this file. */
-	binary = program->binary_type == CL_PROGRAM_BINARY_TYPE_COMPILED_OBJECT ||
-		 program->binary_type == CL_PROGRAM_BINARY_TYPE_LIBRARY || program->origin == MCL_ORIGIN_BINARY;
-	if (program->status == CL_BUILD_IN_PROGRESS) {
+	if (program->status == CL_BUILD_IN_PROGRESS)
 		error = mcl_cl_error(function, CL_INVALID_OPERATION, "input_programs[%u] is being compiled", i);
-	} else if (!program->binary || !binary) {
-		error = mcl_cl_error(function, CL_INVALID_OPERATION, "input_programs[%u] is not compiled", i);
-	} else {
-		*co = mcl_code_object_get(program->binary);
-		*source = program->compiled_from ? mcl_source_get(program->compiled_from) : NULL;
-	}
+	else if (!program->compiled || program->binary)
+		error = mcl_cl_error(function, CL_INVALID_OPERATION, "input_programs[%u] is %s", i,
+				     program->binary ? "an executable" : "not compiled");
+	else
+		*source = mcl_source_get(program->compiled);
 	pthread_mutex_unlock(&program->lock);
 	return error;
+}
+
+/* All inputs together. */
+static cl_int take_inputs(const char *function, cl_uint count, const cl_program *programs, bool library,
+			  struct mcl_source **out)
+{
+	struct mcl_source **sources = calloc(count, sizeof(*sources));
+	cl_int error = sources ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+
+	for (cl_uint i = 0; !error && i < count; i++)
+		error = take_input(function, programs[i], i, &sources[i]);
+	if (!error) {
+		*out = mcl_source_link(sources, count, library ? MCL_BUNDLE_LIBRARY : MCL_BUNDLE_OBJECT);
+		if (!*out)
+			error = CL_OUT_OF_HOST_MEMORY;
+	}
+	if (error == CL_OUT_OF_HOST_MEMORY)
+		mcl_cl_error(function, error, "no memory to link %u programs", count);
+	for (cl_uint i = 0; sources && i < count; i++)
+		mcl_source_put(sources[i]);
+	free(sources);
+	return error;
+}
+
+/* Compile @source and place it in the engine. */
+static cl_int link_executable(cl_context context, struct mcl_source *source, struct mcl_code_object **co,
+			      struct mcl_build **build, char **log, struct mcl_reason *why)
+{
+	int err = mcl_build_compile(source, co, log, why);
+
+	if (err)
+		return compile_error(err, CL_LINK_PROGRAM_FAILURE, CL_INVALID_LINKER_OPTIONS);
+	err = mcl_build_create(context, *co, source, build, why);
+	if (!err)
+		return CL_SUCCESS;
+	mcl_code_object_put(*co);
+	*co = NULL;
+	return load_error(err, CL_LINK_PROGRAM_FAILURE);
 }
 
 static cl_int check_inputs(const char *function, cl_uint count, const cl_program *programs, cl_context context)
@@ -252,8 +302,8 @@ cl_program clLinkProgram(cl_context context, cl_uint num_devices, const cl_devic
 	struct mcl_build *build = NULL;
 	cl_program program = NULL;
 	bool library = false;
+	char *log = NULL;
 	cl_int error;
-	int err;
 
 	if (!mcl_object_valid(context, MCL_TYPE_CONTEXT)) {
 		error = MCL_ERR(CL_INVALID_CONTEXT, "%p is not a live context", (void *)context);
@@ -266,13 +316,8 @@ cl_program clLinkProgram(cl_context context, cl_uint num_devices, const cl_devic
 		error = check_notify(__func__, pfn_notify, user_data);
 	if (!error)
 		error = parse_link_options(__func__, options, &library);
-	for (cl_uint i = 0; !error && i < num_input_programs; i++) {
-		mcl_code_object_put(co);
-		mcl_source_put(source);
-		co = NULL;
-		source = NULL;
-		error = take_input(__func__, input_programs[i], i, &co, &source);
-	}
+	if (!error)
+		error = take_inputs(__func__, num_input_programs, input_programs, library, &source);
 	if (error)
 		goto out;
 	program = mcl_program_create(context, MCL_ORIGIN_LINK);
@@ -286,25 +331,16 @@ cl_program clLinkProgram(cl_context context, cl_uint num_devices, const cl_devic
 		program = NULL;
 		goto out;
 	}
-	if (num_input_programs > 1) {
-		mcl_reason(&why, 0,
-			   "MirrorCL cannot link several programs into one: give clBuildProgram all of the source");
-		error = CL_LINK_PROGRAM_FAILURE;
-	} else if (!library) {
-		err = mcl_build_create(context, co, source, &build, &why);
-		if (err)
-			error = load_error(err, CL_LINK_PROGRAM_FAILURE);
-	}
+	if (!library)
+		error = link_executable(context, source, &co, &build, &log, &why);
 	if (error)
 		MCL_ERR(error, "%s", why.text);
 	mcl_program_end(program, error ? CL_BUILD_ERROR : CL_BUILD_SUCCESS,
-			library ? CL_PROGRAM_BINARY_TYPE_LIBRARY : CL_PROGRAM_BINARY_TYPE_EXECUTABLE,
-			error ? NULL : mcl_code_object_get(co), error || !source ? NULL : mcl_source_get(source), build,
-			NULL, &why);
+			library ? CL_PROGRAM_BINARY_TYPE_LIBRARY : CL_PROGRAM_BINARY_TYPE_EXECUTABLE, co,
+			library ? mcl_source_get(source) : NULL, build, log, &why);
 	if (pfn_notify)
 		pfn_notify(program, user_data);
 out:
-	mcl_code_object_put(co);
 	mcl_source_put(source);
 	mcl_errcode(errcode_ret, error);
 	return program;

@@ -7,8 +7,8 @@
 #include "runtime/program.h"
 
 /* The answer is an array of pointers that the application gave, one for the one device, to be filled. */
-static cl_int binaries(const char *function, const struct mcl_code_object *co, size_t param_value_size,
-		       void *param_value, size_t *param_value_size_ret)
+static cl_int binaries(const char *function, const void *bytes, size_t size, size_t param_value_size, void *param_value,
+		       size_t *param_value_size_ret)
 {
 	unsigned char *to;
 
@@ -17,8 +17,8 @@ static cl_int binaries(const char *function, const struct mcl_code_object *co, s
 			return mcl_cl_error(function, CL_INVALID_VALUE,
 					    "param_value_size is %zu, less than one pointer", param_value_size);
 		memcpy(&to, param_value, sizeof(to));
-		if (to && co)
-			memcpy(to, co->bytes, co->size);
+		if (to && size)
+			memcpy(to, bytes, size);
 	}
 	if (param_value_size_ret)
 		*param_value_size_ret = sizeof(to);
@@ -41,8 +41,6 @@ static cl_int make_whole(const char *function, cl_program program, struct mcl_co
 	pthread_mutex_lock(&program->lock);
 	if (program->build && program->build->source)
 		source = mcl_source_get(program->build->source);
-	else if (program->compiled_from)
-		source = mcl_source_get(program->compiled_from);
 	pthread_mutex_unlock(&program->lock);
 	err = mcl_build_whole(*co, source, &whole, &why);
 	mcl_source_put(source);
@@ -85,6 +83,7 @@ cl_int clGetProgramInfo(cl_program program, cl_program_info param_name, size_t p
 			size_t *param_value_size_ret)
 {
 	struct mcl_code_object *co = NULL;
+	struct mcl_source *compiled = NULL;
 	bool executable;
 	char *names;
 	cl_int error;
@@ -95,6 +94,8 @@ cl_int clGetProgramInfo(cl_program program, cl_program_info param_name, size_t p
 	pthread_mutex_lock(&program->lock);
 	if (program->binary)
 		co = mcl_code_object_get(program->binary);
+	else if (program->compiled)
+		compiled = mcl_source_get(program->compiled);
 	executable = co && program->build;
 	pthread_mutex_unlock(&program->lock);
 
@@ -120,12 +121,19 @@ cl_int clGetProgramInfo(cl_program program, cl_program_info param_name, size_t p
 	case CL_PROGRAM_BINARY_SIZES:
 		error = make_whole(__func__, program, &co);
 		if (!error)
-			error = MCL_INFO_VALUE(size_t, co ? co->size : 0);
+			error = MCL_INFO_VALUE(size_t, co ? co->size : compiled ? compiled->bundle.size : 0);
 		break;
 	case CL_PROGRAM_BINARIES:
 		error = make_whole(__func__, program, &co);
-		if (!error)
-			error = binaries(__func__, co, param_value_size, param_value, param_value_size_ret);
+		if (error)
+			break;
+		if (co)
+			error = binaries(__func__, co->bytes, co->size, param_value_size, param_value,
+					 param_value_size_ret);
+		else
+			error = binaries(__func__, compiled ? compiled->bundle.bytes : NULL,
+					 compiled ? compiled->bundle.size : 0, param_value_size, param_value,
+					 param_value_size_ret);
 		break;
 	case CL_PROGRAM_NUM_KERNELS:
 		if (!executable)
@@ -151,6 +159,7 @@ cl_int clGetProgramInfo(cl_program program, cl_program_info param_name, size_t p
 		break;
 	}
 	mcl_code_object_put(co);
+	mcl_source_put(compiled);
 	return error;
 }
 

@@ -171,20 +171,56 @@ static int statement(struct mcl_co_writer *w, const struct mcl_compile_request *
 	return -ENOEXEC;
 }
 
-static int compile(const struct mcl_compile_request *req, struct mcl_code_object **out, struct mcl_reason *why)
+static int compile_unit(struct mcl_co_writer *w, const struct mcl_compile_request *req)
 {
 	char *text = strndup(req->source, req->source_size), *save, *line;
+	bool arg_info = true;
+	int err = 0;
+
+	for (line = strtok_r(text, "\n", &save); line && !err; line = strtok_r(NULL, "\n", &save))
+		err = statement(w, req, line, &arg_info);
+	free(text);
+	return err;
+}
+
+/* The same kernel twice is what a linker refuses. */
+static bool has_twins(const struct mcl_co_writer *w)
+{
+	const struct mcl_co_kernel *kernels = (const struct mcl_co_kernel *)w->kernels.bytes;
+
+	for (size_t i = 0; i < w->kernels.used / sizeof(*kernels); i++)
+		for (size_t j = 0; j < i; j++)
+			if (kernels[i].name == kernels[j].name)
+				return true;
+	return false;
+}
+
+static int compile(const struct mcl_compile_request *req, struct mcl_code_object **out, struct mcl_reason *why)
+{
 	struct mcl_co_writer w;
 	uint8_t *bytes;
 	size_t size;
-	bool arg_info = true;
-	int err = 0;
+	int err;
 
 	mcl_co_writer_init(&w);
 	w.header.target = mcl_co_writer_string(&w, mcl_target_machine());
 	add_image(&w);
-	for (line = strtok_r(text, "\n", &save); line && !err; line = strtok_r(NULL, "\n", &save))
-		err = statement(&w, req, line, &arg_info);
+	err = compile_unit(&w, req);
+	for (uint32_t i = 0; !err && i < req->more_count; i++) {
+		struct mcl_compile_request more = *req;
+
+		more.source = req->more[i].source;
+		more.source_size = req->more[i].source_size;
+		more.options = req->more[i].options;
+		more.header_count = req->more[i].header_count;
+		more.header_names = req->more[i].header_names;
+		more.header_sources = req->more[i].header_sources;
+		err = compile_unit(&w, &more);
+	}
+	if (!err && has_twins(&w))
+		err = -ENOEXEC;
+	if (req->part == MCL_COMPILE_CHECK)
+		w.kernels.used = 0;
 	if (!err)
 		err = mcl_co_writer_finish(&w, &bytes, &size);
 	if (!err) {
@@ -194,7 +230,6 @@ static int compile(const struct mcl_compile_request *req, struct mcl_code_object
 		mcl_reason(why, err, "the program does not compile");
 	}
 	mcl_co_writer_free(&w);
-	free(text);
 	return err;
 }
 

@@ -19,7 +19,7 @@
 
 struct mcl_fake_compiler {
 	uint32_t calls; /* of mcl_compile() so far */
-	uint32_t parts[3]; /* of them, by enum mcl_compile_part */
+	uint32_t parts[4]; /* of them, by enum mcl_compile_part */
 	uint32_t specialised, jammed; /* of them, for a local size */
 	uint32_t looked_up; /* of them, in the cache only */
 	uint32_t local_size[3]; /* of the last that had one */

@@ -332,7 +332,8 @@ static void forked(void **state)
 /* A damaged file of choices is worth nothing and breaks nothing. */
 static void damaged(void **state)
 {
-	struct mcl_source *source = mcl_source_create("kernel d\n", 9, "-x", 0, NULL, NULL);
+	const struct mcl_compile_unit unit = { "kernel d\n", 9, "-x", 0, NULL, NULL };
+	struct mcl_source *source = mcl_source_create(&unit, 1, MCL_BUNDLE_OBJECT);
 	const uint64_t local[3] = { 64, 1, 1 }, other[3] = { 64, 2, 1 };
 	char path[sizeof(folder) + 32];
 	FILE *f;

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What programs are compiled from: one OpenCL C source, or several to be linked, with their options and headers.
+ * Immutable, shared by programs, builds and the background compiler. Knows no OpenCL object.
+ */
+#ifndef MCL_RUNTIME_SOURCE_H
+#define MCL_RUNTIME_SOURCE_H
+
+#include "compiler/compiler.h"
+#include "compiler/source_bundle.h"
+
+struct mcl_source {
+	_Atomic uint32_t refs;
+	struct mcl_bundle bundle; /* its bytes are the binary of a program that is only compiled */
+	struct mcl_session *session; /* its compiler */
+};
+
+/* Of @count units, which are copied. NULL when memory is short. */
+struct mcl_source *mcl_source_create(const struct mcl_compile_unit *units, uint32_t count, enum mcl_bundle_kind kind);
+
+/* Of everything in @count sources, in order. NULL when memory is short. */
+struct mcl_source *mcl_source_link(struct mcl_source *const *sources, uint32_t count, enum mcl_bundle_kind kind);
+
+/* Of a bundle's bytes. As mcl_bundle_parse(). */
+int mcl_source_parse(const void *bytes, size_t size, struct mcl_source **out, struct mcl_reason *why);
+
+struct mcl_source *mcl_source_get(struct mcl_source *source);
+void mcl_source_put(struct mcl_source *source); /* NULL is allowed */
+
+/* The request to compile it, without local sizes; valid as long as @source. */
+void mcl_source_request(const struct mcl_source *source, struct mcl_compile_request *req);
+
+/* Have it checked, but not linked: what clCompileProgram does. As mcl_compile(). */
+int mcl_source_check(const struct mcl_source *source, char **log, struct mcl_reason *why);
+
+#endif
