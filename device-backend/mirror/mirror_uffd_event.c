@@ -401,9 +401,7 @@ static unsigned int engine_faults(struct mcl_uffd *u, struct mcl_mirror_event *e
 unsigned int mcl_uffd_host_events(struct mcl_uffd *u, struct mcl_mirror_event *events, unsigned int max)
 {
 	unsigned int count = 0, faults;
-	uint64_t again;
 
-	mcl_raw(SYS_read, (uint64_t)u->again_fd, (uint64_t)&again, sizeof(again), 0, 0, 0);
 	mcl_uffd_staging_clean(u);
 	mcl_uffd_tasks_ended(u);
 	mcl_uffd_drain(u);
@@ -482,9 +480,13 @@ void mcl_uffd_settle_end(struct mcl_uffd *u)
 int mcl_uffd_next_events(struct mcl_mirror *m, struct mcl_mirror_event *events, unsigned int max)
 {
 	struct mcl_uffd *u = mcl_uffd_of(m);
-	uint32_t wanted = atomic_load(WORD(WANTED));
+	uint64_t again;
+	uint32_t wanted;
 	unsigned int count;
 
+	/* In this order: a ticket that is drawn after the look at it leaves the descriptor readable. */
+	mcl_raw(SYS_read, (uint64_t)u->again_fd, (uint64_t)&again, sizeof(again), 0, 0, 0);
+	wanted = atomic_load(WORD(WANTED));
 	atomic_store(WORD(POLLING), 1);
 	atomic_store(WORD(BUSY), 1);
 	count = mcl_uffd_host_events(u, events, max);

@@ -4,8 +4,10 @@
  * words on both sides, and what is new is zero on both sides.
  */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "engine/boot_uffd.h"
 #include "mirror/tests/uffd_fixture.h"
 
 #define PAGES 24ul
@@ -381,6 +384,35 @@ static void big_unmap(void **state)
 	assert_int_equal(fixture_counters(&f).vram_used, 0);
 }
 
+/*
+ * Who waits for changes to be handled has drawn a ticket and made a descriptor readable. Handling events for another reason, as
+ * when everything goes home, must leave that readable: else the pager would go to sleep over the ticket.
+ */
+static void tickets(void **state)
+{
+	struct mcl_uffd *u;
+	struct mcl_mirror_params params = { .window = &f.window };
+	struct mcl_mirror_event events[4];
+	struct mcl_reason why;
+	struct mcl_mirror *m;
+	const uint64_t one = 1;
+	struct pollfd fd = { .events = POLLIN };
+
+	(void)state;
+	/* One without a pager, so that nobody else looks. */
+	assert_int_equal(mcl_mirror_uffd.create(&params, &m, &why), 0);
+	u = mcl_uffd_of(m);
+	fd.fd = mcl_mirror_uffd.event_fd(m);
+	assert_int_equal(atomic_fetch_add(&u->words[MCL_BOOT_WORD_WANTED], 1), 0);
+	assert_int_equal(write(u->again_fd, &one, sizeof(one)), sizeof(one));
+	assert_int_equal(mcl_uffd_host_events(u, events, 4), 0);
+	assert_int_equal(poll(&fd, 1, 0), 1);
+	assert_int_equal(mcl_mirror_uffd.next_events(m, events, 4), 0);
+	assert_int_equal(atomic_load(&u->words[MCL_BOOT_WORD_DONE]), 1);
+	assert_int_equal(poll(&fd, 1, 0), 0);
+	mcl_mirror_uffd.destroy(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -398,6 +430,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(trim, start, stop),
 		cmocka_unit_test_setup_teardown(remove_range, start, stop),
 		cmocka_unit_test_setup_teardown(big_unmap, start, stop),
+		cmocka_unit_test_setup_teardown(tickets, start, stop),
 	};
 
 	fixture_require();
