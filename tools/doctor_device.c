@@ -69,9 +69,12 @@ static int try_compiler(void *unused)
 	if (mcl_compile(&(struct mcl_compile_request){ .source = source, .source_size = strlen(source) }, &co, &log,
 			&why)) {
 		printf("%s %s", why.text, log ? log : "");
+		free(log);
 		return 1;
 	}
 	printf("%s", mcl_co_string(co, co->header->producer));
+	mcl_code_object_put(co);
+	free(log);
 	return 0;
 }
 
