@@ -19,11 +19,17 @@ static int fd_of(const struct mcl_hmm *h)
 	return atomic_load_explicit(&h->device_fd, memory_order_relaxed);
 }
 
+/* The last block of all is a page short, and the kernel would refuse all of it. */
+static uint64_t clip(uint64_t start, uint64_t size)
+{
+	return size < HMM_USER_END - start ? size : HMM_USER_END - start;
+}
+
 /* One of the range ioctls. Pages done, or -errno; *left may be NULL. */
 static long range(struct mcl_hmm *h, unsigned long request, uint64_t start, uint64_t size, uint32_t flags,
 		  uint64_t *left)
 {
-	struct hmm_mirror_range r = { .start = start, .size = size, .flags = flags };
+	struct hmm_mirror_range r = { .start = start, .size = clip(start, size), .flags = flags };
 	long err = mcl_raw_ioctl(fd_of(h), request, &r);
 
 	if (left)
@@ -218,7 +224,9 @@ long mcl_hmm_evict(struct mcl_mirror *m, uint64_t start, uint64_t size)
 
 static bool query(struct mcl_hmm *h, uint64_t start, uint64_t size, uint8_t *pages, uint32_t flags)
 {
-	struct hmm_mirror_query q = { .start = start, .size = size, .pages = (uint64_t)pages, .flags = flags };
+	struct hmm_mirror_query q = {
+		.start = start, .size = clip(start, size), .pages = (uint64_t)pages, .flags = flags
+	};
 
 	return !mcl_raw_ioctl(fd_of(h), HMM_MIRROR_IOC_QUERY, &q);
 }
@@ -227,7 +235,7 @@ void mcl_hmm_count(struct mcl_mirror *m, uint64_t base, uint64_t *vram, uint64_t
 {
 	struct mcl_hmm *h = mcl_hmm_of(m);
 	void **moved = mcl_block_slot(&h->table, &h->memory, base, false);
-	uint8_t pages[HMM_BLOCK_PAGES];
+	uint8_t pages[HMM_BLOCK_PAGES] = { 0 };
 
 	*vram = *shared = 0;
 	/* Pages stay in VRAM that the device lost (fork, mprotect): only the host's page table knows. */

@@ -416,9 +416,10 @@ static void count(struct mcl_mirror *m, uint64_t base, uint64_t *vram, uint64_t 
 static void replay(struct mcl_mirror *m, uint64_t start, uint64_t size)
 {
 	struct mcl_uffd *u = mcl_uffd_of(m);
-
 	enum mcl_page_state state = mcl_uffd_state(u, start);
 
+	/* The last unit of all is a page short; the kernel would refuse all of it. */
+	size = mcl_min64(size, USER_END - start);
 	/* A store that met a write protection which nobody needs any more would meet it again. */
 	if (size == PAGE_SIZE && (state == PAGE_VRAM || state == PAGE_TWIN || state == PAGE_PROMOTED))
 		mcl_uffd_protect(u->engine_fd, start, size, UFFDIO_WRITEPROTECT_MODE_DONTWAKE);

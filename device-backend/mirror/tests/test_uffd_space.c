@@ -413,6 +413,34 @@ static void tickets(void **state)
 	mcl_mirror_uffd.destroy(m);
 }
 
+/*
+ * The highest addresses that there are: the units and blocks that the pager thinks in end behind them. Both sides take turns, as
+ * often as it takes to get all of it mapped in place and once more.
+ */
+static void highest(void **state)
+{
+	char *p = mmap((void *)(USER_END - SIZE), SIZE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+
+	(void)state;
+	if (p == MAP_FAILED)
+		skip(); /* without randomisation the stack is there, and every test does this */
+	assert_true((uint64_t)p == USER_END - SIZE);
+	alarm(60);
+	for (uint64_t i = 0; fixture_count(&f, p, SIZE, PAGE_PROMOTED) < PAGES || i < 3; i++) {
+		assert_true(i < 1000);
+		for (uint64_t at = 0; at < SIZE; at += PAGE_SIZE) {
+			assert_true(fixture_run(&f, TEST_FILL, p + at, PAGE_SIZE, 0, SEED + i, NULL));
+			assert_true(fixture_host_has(p + at, PAGE_SIZE, SEED + i));
+			fixture_fill(p + at, PAGE_SIZE, SEED + i + 1);
+			assert_true(fixture_device_has(&f, p + at, PAGE_SIZE, SEED + i + 1));
+		}
+	}
+	alarm(0);
+	munmap(p, SIZE);
+	device_faults(PAGE_PROMOTED, p + SIZE - PAGE_SIZE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -431,6 +459,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(remove_range, start, stop),
 		cmocka_unit_test_setup_teardown(big_unmap, start, stop),
 		cmocka_unit_test_setup_teardown(tickets, start, stop),
+		cmocka_unit_test_setup_teardown(highest, start, stop),
 	};
 
 	fixture_require();
