@@ -1,20 +1,25 @@
 // SPDX-License-Identifier: MIT
 /*
- * fill_cache FILE.cl...: build each program as the tests and samples do, so that the program cache has it. For runs where
- * a compiler would take too long (the virtual machine): with the same MIRRORCL_TARGET_CPU and cache, nothing is left to
- * compile there. Not a test.
+ * fill_cache FILE.cl...: compile each program and its kernels as the tests and samples have it done, so that the cache has them.
+ * For runs where a compiler would take too long (the virtual machine): with the same MIRRORCL_TARGET_CPU and cache, nothing is
+ * left to compile there. It asks the compiler as the runtime does, since OpenCL has no call that makes the code of a kernel
+ * without a launch. Not a test.
  */
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "harness.h"
+#include "compiler/compiler.h"
 
-static char *read_file(const char *path)
+/* Of conf_build() and of the samples. */
+#define OPTIONS "-cl-std=CL3.0"
+
+static char *read_file(const char *path, size_t *size)
 {
 	FILE *file = fopen(path, "re");
 	char *text = calloc(1, 1 << 20);
 
-	if (!file || !text || !fread(text, 1, (1 << 20) - 1, file)) {
+	*size = file && text ? fread(text, 1, (1 << 20) - 1, file) : 0;
+	if (!*size) {
 		perror(path);
 		exit(EXIT_FAILURE);
 	}
@@ -22,15 +27,47 @@ static char *read_file(const char *path)
 	return text;
 }
 
+static struct mcl_code_object *compile(const char *path, const struct mcl_compile_request *req)
+{
+	struct mcl_code_object *co;
+	struct mcl_reason why;
+	char *log;
+
+	if (mcl_compile(req, &co, &log, &why)) {
+		fprintf(stderr, "%s: %s\n%s", path, why.text, log);
+		exit(EXIT_FAILURE);
+	}
+	free(log);
+	return co;
+}
+
+static void fill(const char *path)
+{
+	struct mcl_compile_request req = {
+		.session = mcl_session_create(),
+		.options = OPTIONS,
+		.part = MCL_COMPILE_DESCRIPTION,
+	};
+	char *text = read_file(path, &req.source_size);
+	struct mcl_code_object *co;
+
+	req.source = text;
+	co = compile(path, &req);
+	req.part = MCL_COMPILE_KERNEL;
+	for (uint32_t i = 0; i < co->header->kernels.count; i++) {
+		if (co->kernels[i].variant_count)
+			continue; /* the only one: it came with the description */
+		req.kernel = mcl_co_string(co, co->kernels[i].name);
+		mcl_code_object_put(compile(path, &req));
+	}
+	mcl_code_object_put(co);
+	mcl_session_free(req.session);
+	free(text);
+}
+
 int main(int argc, char **argv)
 {
-	conf_open(NULL);
-	for (int i = 1; i < argc; i++) {
-		char *text = read_file(argv[i]);
-
-		clReleaseProgram(conf_build(text));
-		free(text);
-	}
-	conf_close();
+	for (int i = 1; i < argc; i++)
+		fill(argv[i]);
 	return 0;
 }

@@ -123,7 +123,7 @@ vm_use_kernels() {
 	export MIRRORCL_TARGET_CPU=${MIRRORCL_TARGET_CPU-x86-64-v3} MIRRORCL_SPECIALIZE=${MIRRORCL_SPECIALIZE-0}
 	[[ $vm_kernels ]] || return 0
 	[[ -x $build/conformance/fill_cache ]] || die "build first: './dev build'"
-	MIRRORCL_MIRROR=shared "$build/conformance/fill_cache" "$repo"/{samples,conformance,conformance/adversity}/*.cl >&2 ||
+	"$build/conformance/fill_cache" "$repo"/{samples,conformance,conformance/adversity}/*.cl >&2 ||
 		die "the kernels of tests and samples do not compile"
 }
 
