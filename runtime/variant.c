@@ -15,10 +15,6 @@
 /* Of the background thread and the compilers that it starts: a tenth of a busy processor, the kernels get the rest. */
 #define NICE 10
 
-/* Of launches that are shorter than this one in so many is measured. */
-#define SHORT_NS 10000u
-#define SHORT_SAMPLE 64u
-
 enum shape_state {
 	SHAPE_NEW, /* launches are counted */
 	SHAPE_WANTED, /* the background thread is to make functions */
@@ -460,8 +456,7 @@ void mcl_variant_measured(const struct mcl_variant_use *use, uint64_t ns, uint64
 	switch (atomic_load(&shape->state)) {
 	case SHAPE_NEW:
 		shape->ns += ns * (1 + shape->weight);
-		/* Looking at a launch costs as much as a small kernel does. */
-		shape->weight = ns < SHORT_NS ? SHORT_SAMPLE - 1 : 0;
+		shape->weight = ns < MCL_SPECIALIZE_SHORT_NS ? MCL_SPECIALIZE_SAMPLE - 1 : 0;
 		atomic_store_explicit(&shape->unmeasured, shape->weight, memory_order_relaxed);
 		if (++shape->launches < MCL_SPECIALIZE_AFTER_LAUNCHES || shape->ns < MCL_SPECIALIZE_AFTER_NS)
 			break;

@@ -31,6 +31,7 @@ static cl_program built(const char *text)
 
 /* How long each function takes. */
 static uint64_t duration[MCL_VARIANT_COUNT];
+static uint64_t measured; /* launches */
 
 /* Launch kernel @index as the runtime would, without a device. Returns which function ran, or -errno. */
 static int launch_kernel(cl_program program, uint32_t index, uint64_t x, uint64_t y)
@@ -44,8 +45,10 @@ static int launch_kernel(cl_program program, uint32_t index, uint64_t x, uint64_
 		assert_true(why.text[0]);
 		return err;
 	}
-	if (use.shape)
+	if (use.shape) {
 		mcl_variant_measured(&use, duration[launch.variant], 0);
+		measured++;
+	}
 	return (int)launch.variant;
 }
 
@@ -150,6 +153,30 @@ static void threshold(void **state)
 	mcl_variants_drain();
 	assert_int_equal(counts().specialised, before.specialised + 2);
 	assert_int_equal(counts().local_size[1], 8);
+	assert_ok(clReleaseProgram(program));
+}
+
+/* Short launches are worth functions, too, if there are many; but few of them are measured. */
+static void short_launches(void **state)
+{
+	const int enough = MCL_SPECIALIZE_AFTER_NS / (MCL_SPECIALIZE_SHORT_NS / 2);
+	cl_program program = built("kernel tiny\n");
+	struct mcl_fake_compiler before = counts();
+
+	(void)state;
+	set_durations(MCL_SPECIALIZE_SHORT_NS / 2, 1, 1);
+	measured = 0;
+	launch(program, 32, 1, enough - (int)MCL_SPECIALIZE_SAMPLE);
+	assert_int_equal(measured, (enough - 2) / (int)MCL_SPECIALIZE_SAMPLE);
+	mcl_variants_drain();
+	assert_int_equal(counts().specialised, before.specialised);
+	launch(program, 32, 1, 2 * (int)MCL_SPECIALIZE_SAMPLE);
+	mcl_variants_drain();
+	assert_int_equal(counts().specialised, before.specialised + 1);
+	/* In a trial each counts. */
+	measured = 0;
+	launch(program, 32, 1, 5);
+	assert_int_equal(measured, 5);
 	assert_ok(clReleaseProgram(program));
 }
 
@@ -408,7 +435,7 @@ int main(void)
 		fixture_test(offset),	      fixture_test(demanded),
 		fixture_test(too_many_sizes), fixture_test(released_meanwhile),
 		fixture_test(forked),	      fixture_test(damaged),
-		fixture_test(whole_binary),
+		fixture_test(whole_binary),   fixture_test(short_launches),
 	};
 
 	if (!mkdtemp(folder))
