@@ -284,6 +284,7 @@ static bool give_fresh(struct mcl_uffd *u, uint64_t page)
 	uint64_t end = (page & ~(size - 1)) + size, done;
 	int err;
 
+	end = mcl_min64(end, USER_END);
 	if (b)
 		end = mcl_uffd_run(b, page, end);
 	if (mcl_uffd_disturbed(u, page, end))

@@ -427,6 +427,8 @@ static void highest(void **state)
 		skip(); /* without randomisation the stack is there, and every test does this */
 	assert_true((uint64_t)p == USER_END - SIZE);
 	alarm(60);
+	assert_true(fixture_run(&f, TEST_FILL, p, PAGE_SIZE, 0, SEED, NULL));
+	assert_int_equal(*(volatile uint64_t *)(p + SIZE - PAGE_SIZE), 0); /* fresh, and watched */
 	for (uint64_t i = 0; fixture_count(&f, p, SIZE, PAGE_PROMOTED) < PAGES || i < 3; i++) {
 		assert_true(i < 1000);
 		for (uint64_t at = 0; at < SIZE; at += PAGE_SIZE) {
