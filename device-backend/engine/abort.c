@@ -17,6 +17,9 @@
 #define FLAG_DIRECTION 0x400ull
 #define FLAG_ALIGNMENT 0x40000ull
 
+#define TRAP_STACK 12 /* the next, with an address out of the stack or frame register */
+#define TRAP_PROTECTION 13
+
 #define STATUS_FAULT (-2)
 #define STATUS_TRAP (-3)
 #define STATUS_RESOURCES (-4)
@@ -79,6 +82,28 @@ static bool packet_failed(const struct mcl_cu *cu)
 	return atomic_load(&ring->slots[packet % MCL_RING_SLOTS].status) != 0;
 }
 
+/* Bits 47 to 63 of an address are alike. */
+static bool is_canonical(uint64_t address)
+{
+	return (uint64_t)((int64_t)(address << 16) >> 16) == address;
+}
+
+static void find_suspects(struct mcl_cu_fault *fault, const struct sigcontext *regs)
+{
+	const uint64_t values[] = {
+		regs->rax, regs->rcx, regs->rdx, regs->rbx, regs->rsp, regs->rbp, regs->rsi, regs->rdi,
+		regs->r8,  regs->r9,  regs->r10, regs->r11, regs->r12, regs->r13, regs->r14, regs->r15,
+	};
+
+	fault->suspect_count = 0;
+	for (uint32_t i = 0; i < sizeof(values) / sizeof(*values) && fault->suspect_count < MCL_FAULT_SUSPECTS; i++) {
+		if (is_canonical(values[i]))
+			continue;
+		fault->suspect_register[fault->suspect_count] = i;
+		fault->suspect[fault->suspect_count++] = values[i];
+	}
+}
+
 void mcl_signal_handle(int signo, void *info, void *context)
 {
 	const siginfo_t *si = info;
@@ -104,6 +129,8 @@ void mcl_signal_handle(int signo, void *info, void *context)
 		fault->address = (uint64_t)si->si_addr;
 		fault->pc = regs->rip;
 		fault->sp = regs->rsp;
+		if (fault->trap == TRAP_STACK || fault->trap == TRAP_PROTECTION)
+			find_suspects(fault, regs);
 		fault->stack_overflow = (fault->address >= cu->guard_low && fault->address < cu->stack_low) ||
 					regs->rsp < cu->stack_low || regs->rsp > cu->stack_top;
 		if (mcl_control()->boot.kind == MCL_BOOT_UFFD && (signo == SIGBUS || signo == SIGSEGV))

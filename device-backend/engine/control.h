@@ -98,6 +98,8 @@ struct mcl_hostcall {
 };
 
 /* What a kernel did wrong. */
+#define MCL_FAULT_SUSPECTS 3
+
 struct mcl_cu_fault {
 	int32_t signo, code; /* si_code */
 	uint32_t trap; /* processor exception: 14 page fault, 13 general protection ... */
@@ -105,6 +107,13 @@ struct mcl_cu_fault {
 	uint64_t address, pc, sp;
 	uint32_t ring, stack_overflow;
 	uint64_t seq, group; /* packet, linear group number */
+	/*
+	 * Exceptions 12 and 13 come without an address. Registers that hold what can be none, numbered as in the processor's
+	 * instructions (0 rax, 1 rcx ... 15 r15): nearly always one of them is it.
+	 */
+	uint32_t suspect_count;
+	uint32_t suspect_register[MCL_FAULT_SUSPECTS];
+	uint64_t suspect[MCL_FAULT_SUSPECTS];
 };
 
 /* Where the unit goes on when what it runs is aborted; layout known to guard.S. */

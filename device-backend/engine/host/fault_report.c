@@ -13,11 +13,18 @@
 
 #include "engine/host/backend_private.h"
 
+#define FAR (1ull << 30) /* beyond that a mapping has nothing to do with an address */
+
 struct mapping {
 	uint64_t start, end;
 	char perms[5];
 	char name[160];
 };
+
+static uint64_t distance_to(const struct mapping *m, uint64_t address)
+{
+	return address < m->start ? m->start - address : address >= m->end ? address - m->end + 1 : 0;
+}
 
 /* The mapping at @address, or else the nearest one. Returns 1: found, 0: only near, -1: unknown. */
 static int find_mapping(uint64_t address, struct mapping *out)
@@ -38,7 +45,7 @@ static int find_mapping(uint64_t address, struct mapping *out)
 			continue;
 		if (at)
 			snprintf(m.name, sizeof(m.name), "%.*s", (int)strcspn(line + at, "\n"), line + at);
-		distance = address < m.start ? m.start - address : address >= m.end ? address - m.end + 1 : 0;
+		distance = distance_to(&m, address);
 		if (distance >= least)
 			continue;
 		least = distance;
@@ -49,21 +56,53 @@ static int find_mapping(uint64_t address, struct mapping *out)
 	return found;
 }
 
-static void describe_place(uint64_t address, char *text, size_t size)
+enum access {
+	ACCESS_READ,
+	ACCESS_WRITE,
+	ACCESS_JUMP,
+};
+
+static enum access access_of(const struct mcl_cu_fault *f)
 {
+	return f->error & 16 ? ACCESS_JUMP : f->error & 2 ? ACCESS_WRITE : ACCESS_READ;
+}
+
+/* Why the access failed although @m is there, to stand before its rights. */
+static const char *describe_refusal(const struct mcl_cu_fault *f, const struct mapping *m)
+{
+	static const char *const words[] = {
+		[ACCESS_READ] = ", which may not be read",
+		[ACCESS_WRITE] = ", which may not be written",
+		[ACCESS_JUMP] = ", which may not be executed",
+	};
+	const enum access access = access_of(f);
+
+	if (m->perms[access] != "rwx"[access])
+		return words[access];
+	return f->signo == SIGBUS && m->name[0] == '/' ? ", a file that ends before" : "";
+}
+
+static void describe_place(const struct mcl_cu_fault *f, char *text, size_t size)
+{
+	const uint64_t address = f->address;
 	struct mapping m;
 	const int found = find_mapping(address, &m);
 	const char *const name = found >= 0 && m.name[0] ? m.name : "anonymous memory";
 
 	if (found == 1)
-		snprintf(text, size, "there is %s (%s, 0x%" PRIx64 "-0x%" PRIx64 ")", name, m.perms, m.start, m.end);
+		snprintf(text, size, "there is %s%s (%s, 0x%" PRIx64 "-0x%" PRIx64 ")", name, describe_refusal(f, &m),
+			 m.perms, m.start, m.end);
 	else if (address < 65536)
 		snprintf(text, size, "a null pointer: nothing is mapped there");
+	else if (address >> 47)
+		snprintf(text, size, "no program can have anything there");
+	else if (found == 0 && distance_to(&m, address) > FAR)
+		snprintf(text, size, "nothing is mapped there or near it");
 	else if (found == 0)
 		snprintf(text, size,
 			 "nothing is mapped there; %" PRIu64 " bytes %s %s (%s, 0x%" PRIx64 "-0x%" PRIx64 ")",
-			 address < m.start ? m.start - address : address - m.end + 1,
-			 address < m.start ? "below" : "after the end of", name, m.perms, m.start, m.end);
+			 distance_to(&m, address), address < m.start ? "below" : "after the end of", name, m.perms,
+			 m.start, m.end);
 	else
 		snprintf(text, size, "what is mapped there is not known");
 }
@@ -77,8 +116,6 @@ static const char *trap_name(const struct mcl_cu_fault *f)
 		return "breakpoint instruction";
 	case 6:
 		return "illegal instruction";
-	case 13:
-		return "general protection: an address that is not canonical, or a misaligned vector access";
 	case 16:
 	case 19:
 		return "floating-point exception";
@@ -91,20 +128,45 @@ static const char *trap_name(const struct mcl_cu_fault *f)
 	}
 }
 
+/* Exceptions 12 and 13: the processor does not say which address it was. Nothing can be mapped at such. */
+#define BITS_DIFFER " (bits 47 to 63 are not alike, so that nothing can be there)"
+
+static void describe_protection(const struct mcl_cu_fault *f, char *text, size_t size)
+{
+	static const char *const names[] = { "rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+					     "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15" };
+	size_t used;
+
+	if (f->trap == 12 || f->suspect_count)
+		used = (size_t)snprintf(text, size, "access to an address that is not canonical%s", BITS_DIFFER);
+	else
+		used = (size_t)snprintf(text, size, "a misaligned vector access, or an address that is not canonical%s",
+					BITS_DIFFER);
+	for (uint32_t i = 0; i < f->suspect_count && i < MCL_FAULT_SUSPECTS && used < size; i++)
+		used += (size_t)snprintf(text + used, size - used, "%s 0x%" PRIx64 " in %s", i ? " or" : ", probably",
+					 f->suspect[i], names[f->suspect_register[i] % 16]);
+	if (used < size)
+		snprintf(text + used, size - used, "%s; the processor does not tell the address",
+			 f->trap == 13 && f->suspect_count ? ", or a misaligned vector access" : "");
+}
+
 static void describe_cause(const struct mcl_cu_fault *f, char *text, size_t size)
 {
+	static const char *const verbs[] = {
+		[ACCESS_READ] = "read from",
+		[ACCESS_WRITE] = "write to",
+		[ACCESS_JUMP] = "jump to",
+	};
 	char place[320];
 
 	if (f->stack_overflow) {
 		snprintf(text, size, "its private memory does not fit on the %llu MiB stack of a compute unit",
 			 MCL_CU_STACK_SIZE >> 20);
 	} else if ((f->signo == SIGSEGV || f->signo == SIGBUS) && f->trap == 14) {
-		describe_place(f->address, place, sizeof(place));
-		snprintf(text, size, "%s 0x%" PRIx64 ": %s",
-			 f->error & 16 ? "jump to" :
-			 f->error & 2  ? "write to" :
-					 "read from",
-			 f->address, place);
+		describe_place(f, place, sizeof(place));
+		snprintf(text, size, "%s 0x%" PRIx64 ": %s", verbs[access_of(f)], f->address, place);
+	} else if (f->trap == 12 || f->trap == 13) {
+		describe_protection(f, text, size);
 	} else {
 		snprintf(text, size, "%s", trap_name(f));
 	}

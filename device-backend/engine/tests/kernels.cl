@@ -126,3 +126,8 @@ __kernel void vectors(__global double16 *out, double16 a, char3 b, long c)
 {
 	*out = a + (double)(b.x + b.y + b.z) + (double)c;
 }
+
+__kernel void wide(__global const float16 *p, __global float16 *out)
+{
+	*out = *p;
+}

@@ -130,6 +130,47 @@ static void null_pointer(void **state)
 	check_alive();
 }
 
+/* The processor reports no address that can be none; what is known of it is said. */
+static void not_canonical(void **state)
+{
+	int *p = (int *)0xdeadbeefdeadbee8;
+	uint64_t only = 0;
+	const struct mcl_arg args[] = { ARG(p), ARG(only) };
+	const char *text;
+
+	(void)state;
+	capture_begin();
+	assert_int_equal(device_run(&d, "poke", 1, 1, args), MCL_STATUS_FAULT);
+	text = capture_end();
+	assert_non_null(strstr(text, "'poke'"));
+	assert_non_null(strstr(text, "not canonical"));
+	assert_non_null(strstr(text, "0xdeadbeefdeadbee8 in r"));
+	assert_int_equal(lines(text), 1);
+	check_alive();
+}
+
+/* Vectors have to be aligned. */
+static void misaligned(void **state)
+{
+	float in[36] __attribute__((aligned(64))) = { 0 }, out[16] __attribute__((aligned(64)));
+	const float *p = in + 1;
+	float *pout = out;
+	const struct mcl_arg args[] = { ARG(p), ARG(pout) };
+	enum mcl_status status;
+	const char *text;
+
+	(void)state;
+	capture_begin();
+	status = device_run(&d, "wide", 1, 1, args);
+	text = capture_end();
+	/* The compiler may have taken an instruction that does not mind. */
+	if (status != MCL_STATUS_OK) {
+		assert_int_equal(status, MCL_STATUS_FAULT);
+		assert_non_null(strstr(text, "a misaligned vector access"));
+	}
+	check_alive();
+}
+
 /* What lies at the address is said, with its rights. */
 static void write_to_read_only(void **state)
 {
@@ -143,7 +184,7 @@ static void write_to_read_only(void **state)
 	capture_begin();
 	assert_int_equal(device_run(&d, "poke", 1, 1, args), MCL_STATUS_FAULT);
 	text = capture_end();
-	assert_non_null(strstr(text, "r--p"));
+	assert_non_null(strstr(text, "which may not be written (r--p"));
 	munmap(p, 4096);
 	check_alive();
 }
@@ -162,7 +203,7 @@ static void bus_error(void **state)
 	args[1] = ARG(pout);
 	capture_begin();
 	assert_int_equal(device_run(&d, "peek", 1, 1, args), MCL_STATUS_FAULT);
-	capture_end();
+	assert_non_null(strstr(capture_end(), "short (deleted), a file that ends before (r--s"));
 	munmap(p, 4096);
 	close(fd);
 	check_alive();
@@ -296,6 +337,8 @@ int main(void)
 		cmocka_unit_test(write_to_unmapped),
 		cmocka_unit_test(read_from_unmapped),
 		cmocka_unit_test(null_pointer),
+		cmocka_unit_test(not_canonical),
+		cmocka_unit_test(misaligned),
 		cmocka_unit_test(write_to_read_only),
 		cmocka_unit_test(bus_error),
 		cmocka_unit_test(division_by_zero),
