@@ -8,6 +8,8 @@
 
 #include "runtime/context.h"
 
+#define MAX_CONSTANT_BUFFER (64ull << 20)
+
 /*
  * cl_khr_subgroups is not here although the language has subgroups (__opencl_c_subgroups): that extension promises
  * independent forward progress, and the subgroups of a work-group run on one thread.
@@ -277,8 +279,14 @@ cl_int clGetDeviceInfo(cl_device_id device, cl_device_info param_name, size_t pa
 	case CL_DEVICE_GLOBAL_MEM_SIZE:
 		return MCL_INFO_VALUE(cl_ulong, caps->global_mem_size);
 	case CL_DEVICE_MAX_MEM_ALLOC_SIZE:
-	case CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE: /* constant memory is global memory */
 		return MCL_INFO_VALUE(cl_ulong, caps->max_alloc_size);
+	case CL_DEVICE_MAX_CONSTANT_BUFFER_SIZE:
+		/*
+		 * Constant memory is global memory, so larger buffers work, too. But some programs fill as much as is promised: a
+		 * thousand times the least that OpenCL allows.
+		 */
+		return MCL_INFO_VALUE(cl_ulong, caps->max_alloc_size < MAX_CONSTANT_BUFFER ? caps->max_alloc_size :
+											     MAX_CONSTANT_BUFFER);
 	case CL_DEVICE_MAX_CONSTANT_ARGS:
 		return MCL_INFO_VALUE(cl_uint, (cl_uint)(caps->max_param_size / sizeof(void *)));
 	case CL_DEVICE_MAX_PARAMETER_SIZE:
