@@ -345,7 +345,7 @@ static long map(struct mcl_mirror *m, uint64_t start, uint64_t size, uint64_t ad
 		mcl_uffd_tasks_refresh(u);
 		mcl_uffd_robust_refresh(u);
 		if (mcl_uffd_tasks_next(u, address, address + PAGE_SIZE, &until) == address) {
-			long n = mcl_uffd_tasks_promote(u, &vma, address);
+			long n = mcl_uffd_exits_promote(u, &vma, address);
 
 			if (n == -EOPNOTSUPP)
 				n = mcl_uffd_robust_promote(u, &vma, address);
@@ -476,7 +476,7 @@ static void bring_all(struct mcl_uffd *u)
 			mcl_uffd_release(u, b);
 		}
 	} while (u->queue.count);
-	mcl_uffd_tasks_forget(u);
+	mcl_uffd_exits_forget(u);
 }
 
 /* Everything home, copies gone, nothing watched. */

@@ -109,7 +109,7 @@ struct mcl_uffd_proxy {
 	uint64_t args[6];
 };
 
-/* Where host pages go through on their way (mirror_uffd_move.c): MOVE wants the same rights at both ends. */
+/* Where host pages go through on their way (mirror_uffd_staging.c): MOVE wants the same rights at both ends. */
 enum { STAGING_PLAIN, STAGING_EXEC, STAGING_LOCKED, STAGING_LOCKED_EXEC, STAGING_COUNT };
 
 /* A thread whose control block is mapped in place; its end needs attention. */
@@ -256,12 +256,24 @@ int mcl_uffd_watched(struct mcl_uffd *u, uint64_t start, uint64_t end);
 /* Stop watching everything. Only when every page is PAGE_HOST. */
 void mcl_uffd_unwatch_all(struct mcl_uffd *u);
 
+/* mirror_uffd_proc.c */
+/* Call @fn for each thread of this process, after setting .task_count to 0. */
+void mcl_uffd_each_task(struct mcl_uffd *u, void (*fn)(struct mcl_uffd *u, int32_t tid));
+/* What "/<tid>/<file>" says, of at most @size - 1 characters. */
+bool mcl_uffd_task_text(int32_t tid, const char *file, char *text, size_t size);
+/* The system call that a thread is in, with its six arguments, or UINT64_MAX. */
+uint64_t mcl_uffd_task_syscall(int32_t tid, uint64_t *arg);
+/* The number of the youngest process or thread of the machine; 0 if that cannot be had. */
+uint64_t mcl_uffd_youngest(struct mcl_uffd *u);
+
 /* mirror_uffd_tasks.c: pages that the kernel reads and writes for exiting threads; faults there cannot wait. */
 void mcl_uffd_tasks_refresh(struct mcl_uffd *u);
 /* How many threads there are. Before the first refresh. */
 unsigned int mcl_uffd_tasks_count(struct mcl_uffd *u);
 /* First page at or after @start, before @end, that must not be taken, or @end; *@until is where that part ends. */
 uint64_t mcl_uffd_tasks_next(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t *until);
+/* The thread whose control block is, or begins, in @page; or task_count. */
+unsigned int mcl_uffd_task_at(struct mcl_uffd *u, uint64_t page);
 /* A refresh, before pages are moved. */
 void mcl_uffd_tasks_begin(struct mcl_uffd *u);
 /*
@@ -269,16 +281,27 @@ void mcl_uffd_tasks_begin(struct mcl_uffd *u);
  * Then they are put back, and should the thread have ended meanwhile, that is made up for.
  */
 bool mcl_uffd_tasks_appeared(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t stage);
-/* What "/<tid>/<file>" says, of at most @size - 1 characters. */
-bool mcl_uffd_task_text(int32_t tid, const char *file, char *text, size_t size);
-/* The system call that a thread is in, with its six arguments, or UINT64_MAX. */
-uint64_t mcl_uffd_task_syscall(int32_t tid, uint64_t *arg);
+
+/* mirror_uffd_exits.c: the ends of threads whose control block is mapped in place, or was away for a moment. */
+/* glibc's struct pthread: the thread id lies 16 bytes before the list head. Checked against the id itself. */
+#define MCL_TID_BEFORE_HEAD 16
 /* Map such a page in place. Pages or -errno. After a refresh. */
-long mcl_uffd_tasks_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t page);
-/* See to threads that ended whose control block is mapped in place. */
-void mcl_uffd_tasks_ended(struct mcl_uffd *u);
+long mcl_uffd_exits_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t page);
+/*
+ * Have the end of thread @tid noticed, whose id is at @tid_at. 0; -ESRCH: it has ended; another error: that is not
+ * possible.
+ */
+long mcl_uffd_exit_watch(struct mcl_uffd *u, int32_t tid, uint64_t tid_at);
+/*
+ * The page at @tid_at was away for a moment, in which a thread may have ended. If the thread whose id is there is gone (or is
+ * @dead), the id goes as well, as the kernel would have had it; if it is alive, its end is waited for, since that may have
+ * begun already. Whoever joins it looks again.
+ */
+void mcl_uffd_exit_settle(struct mcl_uffd *u, uint64_t tid_at, int32_t dead);
+/* See to threads that ended. */
+void mcl_uffd_exits_ended(struct mcl_uffd *u);
 /* The same, once, after everything has come home; then no end matters any more. */
-void mcl_uffd_tasks_forget(struct mcl_uffd *u);
+void mcl_uffd_exits_forget(struct mcl_uffd *u);
 
 /* mirror_uffd_robust.c: the same for pages with robust mutexes that some thread holds. */
 /* After mcl_uffd_tasks_refresh(), where pages may come home. */
@@ -299,7 +322,7 @@ bool mcl_uffd_futex_waited(struct mcl_uffd *u, uint64_t start, uint64_t end, uin
  */
 void mcl_uffd_futex_requeue(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
 
-/* mirror_uffd_move.c */
+/* mirror_uffd_staging.c */
 int mcl_uffd_staging_init(struct mcl_uffd *u, struct mcl_reason *why);
 /* The staging area of a kind, made on first use, usable until it is closed; 0 if that fails. */
 uint64_t mcl_uffd_staging(struct mcl_uffd *u, int kind);
@@ -313,6 +336,8 @@ void mcl_uffd_staging_clean(struct mcl_uffd *u);
 int mcl_uffd_each_part(struct mcl_uffd *u, uint64_t stage, uint64_t size,
 		       int (*fn)(struct mcl_uffd *u, uint64_t offset, uint64_t part, bool present, void *arg),
 		       void *arg);
+
+/* mirror_uffd_move.c */
 /* Pages moved to @stage go back to [at, end), or where that is by now. */
 void mcl_uffd_put_back(struct mcl_uffd *u, uint64_t stage, uint64_t at, uint64_t end);
 /* Take PAGE_HOST pages of [start, end), within one block and VMA_ANON @vma, to VRAM. Returns pages or -errno. */

@@ -404,7 +404,7 @@ unsigned int mcl_uffd_host_events(struct mcl_uffd *u, struct mcl_mirror_event *e
 	unsigned int count = 0, faults;
 
 	mcl_uffd_staging_clean(u);
-	mcl_uffd_tasks_ended(u);
+	mcl_uffd_exits_ended(u);
 	mcl_uffd_drain(u);
 	/* Changes first, in their order. Handling one may read more, at the end of the queue. */
 	for (unsigned int i = 0; i < u->queue.count && count < max;) {
