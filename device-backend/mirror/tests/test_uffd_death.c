@@ -23,13 +23,6 @@
 
 static struct fixture f;
 
-static void start(void)
-{
-	const struct mcl_pager_policy policy = { .chunk = 0, .promote_after = 1, .hold_us = 50 };
-
-	fixture_start(&f, &policy, 0);
-}
-
 /* Pages of every state: all words are there, can be written, survive a fork, and are nobody else's business any more. */
 static void every_state(void **state)
 {
@@ -38,7 +31,7 @@ static void every_state(void **state)
 	int status;
 
 	(void)state;
-	start();
+	fixture_start_plain(&f, 1);
 	for (enum mcl_page_state s = PAGE_HOST; s <= PAGE_TWIN; s++)
 		p[s] = fixture_make(&f, SIZE, s, 100u * s);
 	fixture_kill(&f);
@@ -95,7 +88,7 @@ static void waiting_threads(void **state)
 		struct reader r[4];
 		pthread_t threads[4];
 
-		start();
+		fixture_start_plain(&f, 1);
 		for (int i = 0; i < 4; i++)
 			r[i] = (struct reader){ .p = fixture_make(&f, SIZE, PAGE_VRAM, 9) };
 		for (int i = 0; i < 4; i++)
@@ -120,7 +113,7 @@ static void storing(void **state)
 		char *p;
 		uint32_t low = UINT32_MAX, high = 0;
 
-		start();
+		fixture_start_plain(&f, 1);
 		p = fixture_make(&f, SIZE, round % 2 ? PAGE_VRAM : PAGE_PROMOTED, 0);
 		memset(p, 0, SIZE);
 		fixture_go(&f, 0, TEST_LOOP_ADD, p, SIZE, PAGE_SIZE, 0);
@@ -147,7 +140,7 @@ static void changing(void **state)
 	for (unsigned int round = 0; round < 20; round++) {
 		char *p, *q;
 
-		start();
+		fixture_start_plain(&f, 1);
 		p = fixture_make(&f, SIZE, PAGE_VRAM, 1);
 		kill(f.pid, SIGKILL);
 		usleep(round * 37 % 300);
@@ -189,7 +182,7 @@ static void nothing_left(void **state)
 		uint64_t word = 1;
 		int fd;
 
-		start();
+		fixture_start_plain(&f, 1);
 		assert_true(fixture_run(&f, TEST_FILL, &word, 8, 0, 7, NULL));
 		assert_int_equal(word, 7);
 		fixture_stop(&f);

@@ -22,13 +22,6 @@ static void start_with(uint64_t vram)
 	fixture_start(&f, &policy, vram);
 }
 
-static int stop(void **state)
-{
-	(void)state;
-	fixture_stop(&f);
-	return 0;
-}
-
 static void *make(uint64_t size, uint64_t seed)
 {
 	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -154,9 +147,9 @@ static void tiny(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(passes, stop),      cmocka_unit_test_teardown(units_at_once, stop),
-		cmocka_unit_test_teardown(host_beside, stop), cmocka_unit_test_teardown(requests, stop),
-		cmocka_unit_test_teardown(tiny, stop),
+		fixture_test(passes, NULL, &f),	     fixture_test(units_at_once, NULL, &f),
+		fixture_test(host_beside, NULL, &f), fixture_test(requests, NULL, &f),
+		fixture_test(tiny, NULL, &f),
 	};
 
 	fixture_require();

@@ -23,13 +23,6 @@ static void start(uint64_t chunk)
 	fixture_start(&f, &policy, 0);
 }
 
-static int stop(void **state)
-{
-	(void)state;
-	fixture_stop(&f);
-	return 0;
-}
-
 static uint64_t *make(size_t pages)
 {
 	uint64_t *p = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -128,10 +121,10 @@ static void test_unknown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_teardown(test_read_counts, stop),
-		cmocka_unit_test_teardown(test_touch_back, stop),
-		cmocka_unit_test_teardown(test_death, stop),
-		cmocka_unit_test_teardown(test_unknown, stop),
+		fixture_test(test_read_counts, NULL, &f),
+		fixture_test(test_touch_back, NULL, &f),
+		fixture_test(test_death, NULL, &f),
+		fixture_test(test_unknown, NULL, &f),
 	};
 
 	fixture_require();

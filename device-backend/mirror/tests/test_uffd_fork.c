@@ -29,22 +29,6 @@
 
 static struct fixture f;
 
-static int start(void **state)
-{
-	const struct mcl_pager_policy policy = { .chunk = 0, .promote_after = 1, .hold_us = 50 };
-
-	(void)state;
-	fixture_start(&f, &policy, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	fixture_stop(&f);
-	return 0;
-}
-
 #define STATES (PAGE_TWIN + 1)
 
 static void make_all(char **p)
@@ -310,13 +294,13 @@ static void generations(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(own_copies, start, stop),
-		cmocka_unit_test_setup_teardown(mixed_rights, start, stop),
-		cmocka_unit_test_setup_teardown(under_a_writer, start, stop),
-		cmocka_unit_test_setup_teardown(others, start, stop),
-		cmocka_unit_test_setup_teardown(vfork_stores, start, stop),
-		cmocka_unit_test_setup_teardown(raw, start, stop),
-		cmocka_unit_test_setup_teardown(generations, start, stop),
+		fixture_test(own_copies, fixture_setup_eager, &f),
+		fixture_test(mixed_rights, fixture_setup_eager, &f),
+		fixture_test(under_a_writer, fixture_setup_eager, &f),
+		fixture_test(others, fixture_setup_eager, &f),
+		fixture_test(vfork_stores, fixture_setup_eager, &f),
+		fixture_test(raw, fixture_setup_eager, &f),
+		fixture_test(generations, fixture_setup_eager, &f),
 	};
 
 	fixture_require();

@@ -39,22 +39,6 @@
 
 static struct fixture f;
 
-static int start(void **state)
-{
-	const struct mcl_pager_policy policy = { .chunk = 0, .promote_after = 3, .hold_us = 50 };
-
-	(void)state;
-	fixture_start(&f, &policy, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	fixture_stop(&f);
-	return 0;
-}
-
 /* Buffers of system calls in VRAM, for reading and for writing; structures, arrays of pointers, strings. */
 static void system_calls(void **state)
 {
@@ -435,11 +419,9 @@ static void pipes_beside(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(system_calls, start, stop),
-		cmocka_unit_test_setup_teardown(direct, start, stop),
-		cmocka_unit_test_setup_teardown(registered, start, stop),
-		cmocka_unit_test_setup_teardown(observers, start, stop),
-		cmocka_unit_test_setup_teardown(pipes_beside, start, stop),
+		fixture_test(system_calls, fixture_setup, &f), fixture_test(direct, fixture_setup, &f),
+		fixture_test(registered, fixture_setup, &f),   fixture_test(observers, fixture_setup, &f),
+		fixture_test(pipes_beside, fixture_setup, &f),
 	};
 
 	fixture_require();

@@ -25,22 +25,6 @@
 
 static struct fixture f;
 
-static int start(void **state)
-{
-	const struct mcl_pager_policy policy = { .chunk = 0, .promote_after = 1, .hold_us = 50 };
-
-	(void)state;
-	fixture_start(&f, &policy, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	fixture_stop(&f);
-	return 0;
-}
-
 static struct mcl_counters since(const struct mcl_counters *before)
 {
 	struct mcl_counters c = fixture_counters(&f);
@@ -488,7 +472,7 @@ static void no_rights(void **state)
 	munmap(p, SIZE);
 }
 
-#define test(t) cmocka_unit_test_setup_teardown(t, start, stop)
+#define test(t) fixture_test(t, fixture_setup_eager, &f)
 
 int main(void)
 {

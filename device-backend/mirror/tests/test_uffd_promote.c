@@ -25,27 +25,6 @@
 
 static struct fixture f;
 
-static void start_with(uint32_t promote_after)
-{
-	const struct mcl_pager_policy policy = { .chunk = 0, .promote_after = promote_after, .hold_us = 50 };
-
-	fixture_start(&f, &policy, 0);
-}
-
-static int start(void **state)
-{
-	(void)state;
-	start_with(3);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	fixture_stop(&f);
-	return 0;
-}
-
 static uint64_t mappings(void)
 {
 	FILE *maps = fopen("/proc/self/maps", "re");
@@ -125,7 +104,7 @@ static void never(void **state)
 
 	(void)state;
 	fixture_stop(&f);
-	start_with(0);
+	fixture_start_plain(&f, 0);
 	fixture_go(&f, 0, TEST_ADD, (void *)word, 4, 0, 2000);
 	for (int i = 0; i < 2000; i++)
 		atomic_fetch_add(word, 1);
@@ -178,7 +157,7 @@ static void scattered(void **state)
 
 	(void)state;
 	fixture_stop(&f);
-	start_with(1);
+	fixture_start_plain(&f, 1);
 	for (uint64_t at = 0; at < size; at += 512ul << 10) {
 		volatile uint64_t *word = (volatile uint64_t *)(p + at);
 
@@ -253,7 +232,7 @@ static void futexes(void **state)
 {
 	(void)state;
 	fixture_stop(&f);
-	start_with(1);
+	fixture_start_plain(&f, 1);
 	for (int way = 0; way < 3; way++) {
 		for (int first = 0; first < 2; first++) {
 			char *p = fixture_make(&f, 2 * PAGE_SIZE, first ? PAGE_PROMOTED : PAGE_HOST, 0);
@@ -332,7 +311,7 @@ static void stack_grows(void **state)
 
 	(void)state;
 	fixture_stop(&f);
-	start_with(1);
+	fixture_start_plain(&f, 1);
 	for (int step = 0; step < 30; step++) {
 		uint64_t low = lowest_of_stack();
 
@@ -353,13 +332,10 @@ static void stack_grows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(atomics, start, stop),
-		cmocka_unit_test_setup_teardown(turns, start, stop),
-		cmocka_unit_test_setup_teardown(never, start, stop),
-		cmocka_unit_test_setup_teardown(map_limit, start, stop),
-		cmocka_unit_test_setup_teardown(scattered, start, stop),
-		cmocka_unit_test_setup_teardown(futexes, start, stop),
-		cmocka_unit_test_setup_teardown(stack_grows, start, stop),
+		fixture_test(atomics, fixture_setup, &f),     fixture_test(turns, fixture_setup, &f),
+		fixture_test(never, fixture_setup, &f),	      fixture_test(map_limit, fixture_setup, &f),
+		fixture_test(scattered, fixture_setup, &f),   fixture_test(futexes, fixture_setup, &f),
+		fixture_test(stack_grows, fixture_setup, &f),
 	};
 
 	fixture_require();

@@ -27,22 +27,6 @@
 
 static struct fixture f;
 
-static int start(void **state)
-{
-	const struct mcl_pager_policy policy = { .chunk = 0, .promote_after = 1, .hold_us = 50 };
-
-	(void)state;
-	fixture_start(&f, &policy, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	fixture_stop(&f);
-	return 0;
-}
-
 #define for_each_state(s) for (enum mcl_page_state s = PAGE_HOST; s <= PAGE_TWIN; s++)
 
 static bool anonymous(enum mcl_page_state s)
@@ -446,22 +430,22 @@ static void highest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(unmap, start, stop),
-		cmocka_unit_test_setup_teardown(unmap_middle, start, stop),
-		cmocka_unit_test_setup_teardown(map_over, start, stop),
-		cmocka_unit_test_setup_teardown(move, start, stop),
-		cmocka_unit_test_setup_teardown(move_part, start, stop),
-		cmocka_unit_test_setup_teardown(move_and_keep, start, stop),
-		cmocka_unit_test_setup_teardown(move_and_unmap, start, stop),
-		cmocka_unit_test_setup_teardown(grow_and_shrink, start, stop),
-		cmocka_unit_test_setup_teardown(dontneed, start, stop),
-		cmocka_unit_test_setup_teardown(lazy_free, start, stop),
-		cmocka_unit_test_setup_teardown(protect, start, stop),
-		cmocka_unit_test_setup_teardown(trim, start, stop),
-		cmocka_unit_test_setup_teardown(remove_range, start, stop),
-		cmocka_unit_test_setup_teardown(big_unmap, start, stop),
-		cmocka_unit_test_setup_teardown(tickets, start, stop),
-		cmocka_unit_test_setup_teardown(highest, start, stop),
+		fixture_test(unmap, fixture_setup_eager, &f),
+		fixture_test(unmap_middle, fixture_setup_eager, &f),
+		fixture_test(map_over, fixture_setup_eager, &f),
+		fixture_test(move, fixture_setup_eager, &f),
+		fixture_test(move_part, fixture_setup_eager, &f),
+		fixture_test(move_and_keep, fixture_setup_eager, &f),
+		fixture_test(move_and_unmap, fixture_setup_eager, &f),
+		fixture_test(grow_and_shrink, fixture_setup_eager, &f),
+		fixture_test(dontneed, fixture_setup_eager, &f),
+		fixture_test(lazy_free, fixture_setup_eager, &f),
+		fixture_test(protect, fixture_setup_eager, &f),
+		fixture_test(trim, fixture_setup_eager, &f),
+		fixture_test(remove_range, fixture_setup_eager, &f),
+		fixture_test(big_unmap, fixture_setup_eager, &f),
+		fixture_test(tickets, fixture_setup_eager, &f),
+		fixture_test(highest, fixture_setup_eager, &f),
 	};
 
 	fixture_require();

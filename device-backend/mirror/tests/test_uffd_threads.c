@@ -23,22 +23,6 @@
 
 static struct fixture f;
 
-static int start(void **state)
-{
-	const struct mcl_pager_policy policy = { .chunk = 0, .promote_after = 3, .hold_us = 50 };
-
-	(void)state;
-	fixture_start(&f, &policy, 0);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	(void)state;
-	fixture_stop(&f);
-	return 0;
-}
-
 /* ---- threads that come and go ---- */
 
 #define STACK (64ul << 10)
@@ -321,12 +305,12 @@ static void child_cleartid(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(stacks, start, stop),
-		cmocka_unit_test_setup_teardown(signal_frames, start, stop),
-		cmocka_unit_test_setup_teardown(interrupted_waits, start, stop),
-		cmocka_unit_test_setup_teardown(robust_mutexes, start, stop),
-		cmocka_unit_test_setup_teardown(locks, start, stop),
-		cmocka_unit_test_setup_teardown(child_cleartid, start, stop),
+		fixture_test(stacks, fixture_setup, &f),
+		fixture_test(signal_frames, fixture_setup, &f),
+		fixture_test(interrupted_waits, fixture_setup, &f),
+		fixture_test(robust_mutexes, fixture_setup, &f),
+		fixture_test(locks, fixture_setup, &f),
+		fixture_test(child_cleartid, fixture_setup, &f),
 	};
 
 	fixture_require();

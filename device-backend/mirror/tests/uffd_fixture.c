@@ -93,6 +93,31 @@ void fixture_stop(struct fixture *f)
 	mcl_window_destroy(&f->window);
 }
 
+void fixture_start_plain(struct fixture *f, uint32_t promote_after)
+{
+	const struct mcl_pager_policy policy = { .chunk = 0, .promote_after = promote_after, .hold_us = 50 };
+
+	fixture_start(f, &policy, 0);
+}
+
+int fixture_setup(void **state)
+{
+	fixture_start_plain(*state, 3);
+	return 0;
+}
+
+int fixture_setup_eager(void **state)
+{
+	fixture_start_plain(*state, 1);
+	return 0;
+}
+
+int fixture_teardown(void **state)
+{
+	fixture_stop(*state);
+	return 0;
+}
+
 struct mcl_counters fixture_counters(const struct fixture *f)
 {
 	struct mcl_counters c;

@@ -25,6 +25,16 @@ void fixture_start(struct fixture *f, const struct mcl_pager_policy *policy, uin
 /* Kill the engine, reap it, and let the pager bring everything home. */
 void fixture_kill(struct fixture *f);
 void fixture_stop(struct fixture *f);
+/* Start with growing chunks, and pages mapped in place after @promote_after bounces (0: never). */
+void fixture_start_plain(struct fixture *f, uint32_t promote_after);
+
+/* The same for cmocka, whose state is a struct fixture then: mapped in place after three bounces, or after one. */
+int fixture_setup(void **state);
+int fixture_setup_eager(void **state);
+int fixture_teardown(void **state);
+/* A test that finds the fixture @f started. */
+#define fixture_test(test, setup, f) cmocka_unit_test_prestate_setup_teardown(test, setup, fixture_teardown, f)
+
 struct mcl_counters fixture_counters(const struct fixture *f);
 
 struct test_unit *fixture_unit(const struct fixture *f, unsigned int unit);
