@@ -433,19 +433,19 @@ static int dump(const char *path)
 	return fflush(stdout) ? MCL_VERDICT_USAGE : MCL_VERDICT_OK;
 }
 
-static int followed = -1; /* the status descriptor, for the handler */
+static int followed = -1; /* the application's pipe or socket, for the handler */
 
 static void on_pipe_event(int sig)
 {
-	struct pollfd p = { .fd = followed };
+	struct pollfd p = { .fd = followed, .events = POLLRDHUP };
 
 	(void)sig;
-	if (poll(&p, 1, 0) > 0 && p.revents & POLLERR)
+	if (poll(&p, 1, 0) > 0 && p.revents & (POLLERR | POLLHUP | POLLRDHUP))
 		raise(SIGTERM);
 }
 
 /*
- * Get SIGTERM when nobody reads the status any more: the application has ended. (The death of our parent would say nothing:
+ * Get SIGTERM when nobody reads what we say any more: the application has ended. (The death of our parent would say nothing:
  * we have been given to another one, so that the application's wait() does not meet us.)
  */
 static void follow_reader(int fd)
@@ -492,8 +492,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "mirrorcl-cc: cannot become the user that it works for: %s\n", strerror(errno));
 		return MCL_VERDICT_ENVIRONMENT;
 	}
-	if (c.status_fd >= 0)
-		follow_reader(c.status_fd);
+	if (c.status_fd >= 0 || c.serve_fd >= 0)
+		follow_reader(c.serve_fd >= 0 ? c.serve_fd : c.status_fd);
 	if (fclose(c.options_out) || fclose(c.variants_out)) {
 		fprintf(stderr, "mirrorcl-cc: no memory\n");
 		return MCL_VERDICT_ENVIRONMENT;

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
  * For test_mirrorcl_cc.c: a library that looks like POCL up to its version, which comes from the environment variable
- * FAKE_POCL, or crashes when that is "crash".
+ * FAKE_POCL, or crashes when that is "crash" and never answers when it is "hang".
  */
 #include <CL/cl.h>
 #include <CL/cl_icd.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #pragma GCC visibility push(default)
 void *clGetExtensionFunctionAddress(const char *name);
@@ -23,6 +24,8 @@ static cl_int CL_API_CALL platform_info(cl_platform_id platform, cl_platform_inf
 		return CL_INVALID_VALUE;
 	if (strcmp(text, "crash") == 0)
 		abort();
+	while (strcmp(text, "hang") == 0)
+		pause();
 	strcpy(value, text);
 	return CL_SUCCESS;
 }

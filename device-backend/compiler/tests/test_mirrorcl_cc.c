@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <setjmp.h>
@@ -370,6 +371,52 @@ static void nothing_is_left_behind(void **state)
 			 0);
 }
 
+/* Start mirrorcl-cc with a POCL that never answers, @fd being its descriptor 3, and wait until it works. */
+static pid_t start_hanging(const char *option, int fd)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		if (chdir(folder) || dup2(fd, 3) != 3)
+			_exit(99);
+		setenv("FAKE_POCL", "hang", 1);
+		setenv("TMPDIR", "tmp", 1);
+		execl(program, "mirrorcl-cc", option, "--pocl", fake_pocl, "s.cl", NULL);
+		_exit(99);
+	}
+	close(fd);
+	assert_int_equal(run("for i in $(seq 1000); do [ -n \"$(ls -A tmp)\" ] && break; sleep 0.01; done"), 0);
+	return pid;
+}
+
+/* When the application has gone, whatever the compiler is busy with, it goes too. */
+static void it_ends_with_the_application(void **state)
+{
+	const char *const options[] = { "--status-fd=3", "--serve-fd=3" };
+
+	(void)state;
+	write_file("s.cl", "kernel void s(global float *a) { a[0] = 1; }\n");
+	assert_int_equal(run("rm -rf tmp; mkdir tmp"), 0);
+	for (int i = 0; i < 2; i++) {
+		int ends[2], status;
+		pid_t pid;
+
+		assert_int_equal(i ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) : pipe2(ends, O_CLOEXEC),
+				 0);
+		pid = start_hanging(options[i], ends[1]);
+		close(ends[0]);
+		for (int tries = 0; waitpid(pid, &status, WNOHANG) != pid; tries++) {
+			if (tries == 1000) {
+				kill(pid, SIGTERM);
+				fail_msg("with %s it is still there", options[i]);
+			}
+			usleep(10000);
+		}
+		assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+		assert_int_equal(run("test -z \"$(ls -A tmp)\""), 0);
+	}
+}
+
 static int make_folder(void **state)
 {
 	char path[PATH_MAX];
@@ -403,6 +450,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_program_is_a_proper_tool),
 		cmocka_unit_test(the_surroundings_do_not_matter),
 		cmocka_unit_test(nothing_is_left_behind),
+		cmocka_unit_test(it_ends_with_the_application),
 	};
 
 	if (argc != 3) {
