@@ -376,6 +376,9 @@ static void gather(struct mcl_engine_control *c, struct mcl_cu *cu)
 	struct mcl_command_ring *ring = mcl_ring_at(c, cu->last_ring);
 	const uint64_t seen = atomic_load(&ring->seen);
 
+	/* On a machine with one processor the host would not get on meanwhile. */
+	if (!atomic_load_explicit(&c->bell.spin.limit, memory_order_relaxed))
+		return;
 	while (atomic_load_explicit(&ring->wait, memory_order_relaxed) <= seen &&
 	       atomic_load_explicit(&c->bell.epoch, memory_order_relaxed) == epoch && mcl_ticks() - began < most)
 		mcl_relax();
