@@ -7,7 +7,7 @@
  * implementation runs once, one after the other, and the order turns by one from round to round, so that a machine that
  * grows slower or busier meets all alike. Before the first round each implementation runs the case once to fill its
  * private caches; rows called cold get empty ones each time. A latency is the minimum over the rounds of the median
- * within a run, everything else is the median of the rounds. A ratio is the median of the ratios of the rounds.
+ * within a run, everything else is the median of the rounds. How a ratio is made of them says bench_ratio().
  *
  * Does not measure anything itself (case/), start processes (runner.c), judge (rows.c) or print (report.c).
  */

@@ -71,13 +71,13 @@ static int put_row(struct libscols_table *table, const struct bench_result *r)
 		err = scols_line_set_data(line, COL_SHARED + who, text);
 	}
 	if (!err)
-		err = put_ratio(line, COL_SHARED_POCL, bench_ratio(&s[WHO_SHARED], &s[WHO_POCL]));
+		err = put_ratio(line, COL_SHARED_POCL, bench_ratio(&s[WHO_SHARED], &s[WHO_POCL], r->row->pick));
 	if (!err)
-		err = put_ratio(line, COL_UFFD_POCL, bench_ratio(&s[WHO_UFFD], &s[WHO_POCL]));
+		err = put_ratio(line, COL_UFFD_POCL, bench_ratio(&s[WHO_UFFD], &s[WHO_POCL], r->row->pick));
 	if (!err)
-		err = put_ratio(line, COL_SHARED_LIMIT, bench_ratio(&s[WHO_SHARED], &s[WHO_LIMIT]));
+		err = put_ratio(line, COL_SHARED_LIMIT, bench_ratio(&s[WHO_SHARED], &s[WHO_LIMIT], r->row->pick));
 	if (!err)
-		err = put_ratio(line, COL_UFFD_LIMIT, bench_ratio(&s[WHO_UFFD], &s[WHO_LIMIT]));
+		err = put_ratio(line, COL_UFFD_LIMIT, bench_ratio(&s[WHO_UFFD], &s[WHO_LIMIT], r->row->pick));
 	if (err)
 		return err;
 	if (r->row->mark > 0)
@@ -130,7 +130,7 @@ static json_t *row_json(const struct bench_result *r)
 	}
 	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:s, s:s}", "id", r->row->id, "title", r->row->title,
 			 "unit", r->row->unit == UNIT_TIME ? "ns" : "bytes", "picked",
-			 r->row->pick == PICK_MIN ? "minimum" : "median", "values", values, "rounds", rounds, "mark",
+			 r->row->pick == PICK_MEDIAN ? "median" : "minimum", "values", values, "rounds", rounds, "mark",
 			 r->row->mark > 0 ? json_real(r->row->mark) : json_null(), "against",
 			 bench_who_name(r->row->against), "verdict", bench_verdict_name(r->verdict));
 }

@@ -30,6 +30,11 @@ enum bench_unit {
 enum bench_pick {
 	PICK_MIN, /* latencies: what disturbs them only ever adds */
 	PICK_MEDIAN,
+	/*
+	 * Memory at its limits: the minimum, and as a ratio that of the minima. How fast a machine's memory is changes from one
+	 * second to the next where others use it too, by half and more; what a program can do shows when it is left alone.
+	 */
+	PICK_BEST,
 };
 
 struct bench_row {
@@ -63,10 +68,10 @@ struct bench_series {
 double bench_pick(const struct bench_series *series, enum bench_pick pick);
 
 /*
- * How @a compares with @b: the median over the rounds of the ratio within a round, because what the machine does to a
- * round it does to both. NAN when there is nothing to compare.
+ * How @a compares with @b, both of a row that picks like this: the median over the rounds of the ratio within a round,
+ * because what the machine does to a round it does to both; but see PICK_BEST. NAN when there is nothing to compare.
  */
-double bench_ratio(const struct bench_series *a, const struct bench_series *b);
+double bench_ratio(const struct bench_series *a, const struct bench_series *b, enum bench_pick pick);
 
 enum bench_verdict {
 	VERDICT_NONE, /* no mark, or nothing to compare */

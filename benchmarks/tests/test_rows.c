@@ -44,13 +44,18 @@ static void test_pick(void **state)
 /* Rounds are compared one by one: one in which both were five times slower changes nothing. A ratio to nothing is no ratio. */
 static void test_ratio(void **state)
 {
-	struct bench_series a = { 3, { 1, 5, 2 } }, b = { 3, { 4, 20, 4 } }, zero = { 1, { 0 } }, none = { 0 };
+	struct bench_series a = { 3, { 1, 5, 2 } }, b = { 3, { 4, 20, 4 } }, c = { 3, { 9, 2, 8 } },
+			    zero = { 1, { 0 } }, none = { 0 };
 
 	(void)state;
-	assert_true(bench_ratio(&a, &b) == 0.25);
-	assert_true(isnan(bench_ratio(&none, &b)));
-	assert_true(isnan(bench_ratio(&a, &none)));
-	assert_true(isnan(bench_ratio(&a, &zero)));
+	assert_true(bench_ratio(&a, &b, PICK_MEDIAN) == 0.25);
+	assert_true(bench_ratio(&a, &b, PICK_MIN) == 0.25);
+	assert_true(bench_ratio(&b, &a, PICK_BEST) == 4);
+	assert_true(bench_ratio(&b, &c, PICK_BEST) == 2);
+	assert_true(isnan(bench_ratio(&none, &b, PICK_BEST)));
+	assert_true(isnan(bench_ratio(&none, &b, PICK_MEDIAN)));
+	assert_true(isnan(bench_ratio(&a, &none, PICK_BEST)));
+	assert_true(isnan(bench_ratio(&a, &zero, PICK_BEST)));
 }
 
 static enum bench_verdict judge(const struct bench_row *row, double shared, double uffd, double pocl, double limit)
