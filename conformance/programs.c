@@ -3,8 +3,10 @@
  * Programs of several sources: compiled with headers, linked, put into libraries, sent through binaries; what goes wrong with them.
  * Programs of one source are in kernels.c.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "harness.h"
 
@@ -169,6 +171,48 @@ static void binaries(void **state)
 	}
 }
 
+static void write_file(const char *folder, const char *name, const char *text)
+{
+	char path[128];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	file = fopen(path, "we");
+	assert_non_null(file);
+	fputs(text, file);
+	assert_int_equal(fclose(file), 0);
+}
+
+/* Included files may be gone when the object is linked: it has them. */
+static void included_files(void **state)
+{
+	static const char text[] =
+		"#include \"a/one.h\"\nkernel void sum(global int *o) { o[0] = ONE + TWO + o[1]; }\n";
+	char folder[] = "/tmp/mcl-conformance-XXXXXX", options[64], inner[64], command[64];
+	cl_program object, program;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	snprintf(inner, sizeof(inner), "%s/a", folder);
+	assert_int_equal(mkdir(inner, 0700), 0);
+	write_file(inner, "one.h", "#pragma once\n#include \"two.h\"\n#include <three.h>\n#define ONE 1\n");
+	write_file(inner, "two.h", "#define TWO (20 + THREE)\n");
+	write_file(folder, "two.h", "#error not this one\n");
+	write_file(folder, "three.h", "#define THREE 300\n");
+	snprintf(options, sizeof(options), "-I%s", folder);
+	object = compiled(text, options);
+	snprintf(command, sizeof(command), "rm -r %s", folder);
+	assert_int_equal(system(command), 0);
+	program = linked("", 1, &object);
+	assert_int_equal(run(program, "sum", 4000), 4321);
+	assert_cl(clReleaseProgram(program));
+	object = reloaded(object);
+	program = linked("", 1, &object);
+	assert_int_equal(run(program, "sum", 4000), 4321);
+	assert_cl(clReleaseProgram(program));
+	assert_cl(clReleaseProgram(object));
+}
+
 static void expect_link_failure(cl_uint count, const cl_program *inputs, const char *word)
 {
 	cl_int err;
@@ -213,10 +257,8 @@ static void failures(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(objects),
-		cmocka_unit_test(libraries),
-		cmocka_unit_test(binaries),
-		cmocka_unit_test(failures),
+		cmocka_unit_test(objects),	  cmocka_unit_test(libraries), cmocka_unit_test(binaries),
+		cmocka_unit_test(included_files), cmocka_unit_test(failures),
 	};
 	int failed;
 

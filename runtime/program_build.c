@@ -156,7 +156,7 @@ cl_int clCompileProgram(cl_program program, cl_uint num_devices, const cl_device
 			notify_fn pfn_notify, void *user_data)
 {
 	struct mcl_reason why = { "" };
-	struct mcl_source *source = NULL;
+	struct mcl_source *source = NULL, *gathered;
 	char *log = NULL;
 	cl_int error;
 	int err;
@@ -183,6 +183,14 @@ cl_int clCompileProgram(cl_program program, cl_uint num_devices, const cl_device
 		err = mcl_source_check(source, &log, &why);
 		if (err)
 			error = compile_error(err, CL_COMPILE_PROGRAM_FAILURE, CL_INVALID_COMPILER_OPTIONS);
+	}
+	if (!error) {
+		/* The files that it includes may be gone when it is linked. The log was to name them. */
+		gathered = mcl_source_gather(source);
+		mcl_source_put(source);
+		source = gathered;
+		if (!source)
+			error = CL_OUT_OF_HOST_MEMORY;
 	}
 	if (error) {
 		MCL_ERR(error, "%s", why.text);

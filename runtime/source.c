@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "compiler/gather.h"
 #include "runtime/source.h"
 
 static void free_source(struct mcl_source *source)
@@ -71,6 +72,26 @@ struct mcl_source *mcl_source_link(struct mcl_source *const *sources, uint32_t c
 	}
 	source = mcl_source_create(units, total, kind);
 	free(units);
+	return source;
+}
+
+struct mcl_source *mcl_source_gather(struct mcl_source *source)
+{
+	struct mcl_compile_unit unit = source->bundle.units[0];
+	struct mcl_gathered headers;
+	int err = mcl_gather(&unit, &headers);
+
+	if (err == -ENOMEM) {
+		source = NULL;
+	} else if (err || headers.count == unit.header_count) {
+		source = mcl_source_get(source);
+	} else {
+		unit.header_count = headers.count;
+		unit.header_names = (const char *const *)headers.names;
+		unit.header_sources = (const char *const *)headers.texts;
+		source = mcl_source_create(&unit, 1, source->bundle.kind);
+	}
+	mcl_gathered_free(&headers);
 	return source;
 }
 
