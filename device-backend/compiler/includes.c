@@ -31,7 +31,13 @@ struct scan {
 	unsigned int files, depth;
 };
 
-static bool scan_text(struct scan *s, const char *folder, const char *text, size_t size);
+/* The includes of a file in @folder, or of the program: NULL. */
+struct place {
+	struct scan *scan;
+	const char *folder;
+};
+
+static bool hash_include(void *ctx, const char *name, size_t length, bool quoted);
 
 static bool word_char(char c)
 {
@@ -84,7 +90,7 @@ static bool scan_file(struct scan *s, char *path)
 	slash = strrchr(path, '/');
 	if (slash)
 		*slash = '\0';
-	sound = scan_text(s, slash ? path : ".", text, size);
+	sound = mcl_includes_scan(text, size, hash_include, &(struct place){ s, slash ? path : "." });
 	free(text);
 	return sound;
 }
@@ -122,11 +128,38 @@ out:
 	return sound;
 }
 
-/* What stands behind #include, @folder being the including file's or NULL. */
-static bool scan_operand(struct scan *s, const char *folder, const char *at)
+/* Hash every place where the compiler looks for it. */
+static bool hash_include(void *ctx, const char *name, size_t length, bool quoted)
+{
+	const struct place *place = ctx;
+	struct scan *s = place->scan;
+
+	if (length > PATH_MAX)
+		return false;
+	if (*name == '/')
+		return scan_candidate(s, "", name, length);
+	if (quoted && place->folder && !scan_candidate(s, place->folder, name, length))
+		return false;
+	/* POCL always looks in the working directory first. */
+	if (!scan_candidate(s, ".", name, length))
+		return false;
+	for (size_t i = 0; i < s->options->include_dir_count; i++)
+		if (!scan_candidate(s, s->options->include_dirs[i], name, length))
+			return false;
+	return true;
+}
+
+/* ---- finding them in the text ---- */
+
+struct finder {
+	mcl_include_fn fn;
+	void *ctx;
+};
+
+/* What stands behind #include. */
+static bool scan_operand(const struct finder *f, const char *at)
 {
 	const char *end;
-	size_t length;
 	bool quoted;
 
 	while (*at == ' ' || *at == '\t')
@@ -137,21 +170,7 @@ static bool scan_operand(struct scan *s, const char *folder, const char *at)
 	end = at + 1 + strcspn(at + 1, quoted ? "\"\n" : ">\n");
 	if (*end != (quoted ? '"' : '>'))
 		return true; /* the compiler will refuse it */
-	at++;
-	length = (size_t)(end - at);
-	if (length > PATH_MAX)
-		return false;
-	if (*at == '/')
-		return scan_candidate(s, "", at, length);
-	if (quoted && folder && !scan_candidate(s, folder, at, length))
-		return false;
-	/* POCL always looks in the working directory first. */
-	if (!scan_candidate(s, ".", at, length))
-		return false;
-	for (size_t i = 0; i < s->options->include_dir_count; i++)
-		if (!scan_candidate(s, s->options->include_dirs[i], at, length))
-			return false;
-	return true;
+	return f->fn(f->ctx, at + 1, (size_t)(end - at - 1), quoted);
 }
 
 /*
@@ -178,7 +197,7 @@ static enum found classify(const char *text, const char *at)
 	return PLAIN_WORD;
 }
 
-static bool scan_joined(struct scan *s, const char *folder, const char *text)
+static bool scan_joined(const struct finder *f, const char *text)
 {
 	/* What makes the result depend on more than text and files, or hides a directive from us. */
 	static const char *const hopeless[] = { "__has_include", "__has_embed", "__DATE__", "__TIME__",
@@ -201,7 +220,7 @@ static bool scan_joined(struct scan *s, const char *folder, const char *text)
 				return false;
 			case DIRECTIVE:
 				if (strcmp(directives[i], "embed") == 0 || strcmp(directives[i], "include_next") == 0 ||
-				    !scan_operand(s, folder, at + length))
+				    !scan_operand(f, at + length))
 					return false;
 			}
 		}
@@ -209,11 +228,12 @@ static bool scan_joined(struct scan *s, const char *folder, const char *text)
 	return true;
 }
 
-static bool scan_text(struct scan *s, const char *folder, const char *text, size_t size)
+bool mcl_includes_scan(const char *text, size_t size, mcl_include_fn fn, void *ctx)
 {
+	const struct finder f = { fn, ctx };
 	size_t joined_size;
 	char *joined = join_lines(text, size, &joined_size);
-	bool sound = joined && scan_joined(s, folder, joined);
+	bool sound = joined && scan_joined(&f, joined);
 
 	free(joined);
 	return sound;
@@ -223,7 +243,7 @@ bool mcl_includes_hash(struct mcl_digest *digest, const char *text, size_t size,
 {
 	struct scan s = { .digest = digest, .options = options };
 	struct visited *entry, *next;
-	bool sound = scan_text(&s, NULL, text, size);
+	bool sound = mcl_includes_scan(text, size, hash_include, &(struct place){ &s, NULL });
 
 	HASH_ITER(hh, s.visited, entry, next) {
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the analyzer loses track in uthash */

@@ -14,6 +14,15 @@
 #include "compiler/options.h"
 
 /*
+ * Called for a name behind #include, which is not terminated; @quoted: in quotes, not in angle brackets. Returns false to give
+ * up.
+ */
+typedef bool (*mcl_include_fn)(void *ctx, const char *name, size_t length, bool quoted);
+
+/* Find every #include of @text. Returns false if the text does not tell all of them, or @fn gave up. */
+bool mcl_includes_scan(const char *text, size_t size, mcl_include_fn fn, void *ctx);
+
+/*
  * Hash, for everything that @text may include from files, directly or not, each place where the compiler would look
  * and what is there. Returns whether that is sound: if false, the program must not be cached.
  */
