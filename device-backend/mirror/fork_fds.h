@@ -10,7 +10,7 @@
 
 struct mcl_mirror;
 
-#define MCL_FORK_FDS_MAX 10
+#define MCL_FORK_FDS_MAX 11
 
 /*
  * These are @m's descriptors now, at most MCL_FORK_FDS_MAX, -1 for none; instead of what was noted before. With more than

@@ -108,13 +108,14 @@ static void close_all(struct mcl_uffd *u)
 	close_fd(&u->maps_fd);
 	close_fd(&u->pagemap_fd);
 	close_fd(&u->loadavg_fd);
+	close_fd(&u->tasks_fd);
 	close_fd(&u->memfd);
 }
 
 static void note_fds(struct mcl_uffd *u)
 {
-	const int fds[] = { u->epoll_fd, u->again_fd, u->engine_fd,  u->staging_fd, u->host_fd,
-			    u->socket,	 u->maps_fd,  u->pagemap_fd, u->loadavg_fd, u->memfd };
+	const int fds[] = { u->epoll_fd, u->again_fd,	u->engine_fd,  u->staging_fd, u->host_fd, u->socket,
+			    u->maps_fd,	 u->pagemap_fd, u->loadavg_fd, u->tasks_fd,   u->memfd };
 
 	mcl_fork_fds_note((struct mcl_mirror *)u, fds, sizeof(fds) / sizeof(fds[0]));
 }
@@ -142,7 +143,9 @@ static int open_descriptors(struct mcl_uffd *u, struct mcl_reason *why)
 	u->maps_fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	u->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	u->loadavg_fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
-	if (u->maps_fd < 0 || u->pagemap_fd < 0 || u->loadavg_fd < 0)
+	/* Each kept open: when they are needed the application may have no descriptor left. */
+	u->tasks_fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (u->maps_fd < 0 || u->pagemap_fd < 0 || u->loadavg_fd < 0 || u->tasks_fd < 0)
 		return mcl_reason(why, -errno, "/proc: %s", strerror(errno));
 	u->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	u->again_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -193,7 +196,7 @@ static int create(const struct mcl_mirror_params *params, struct mcl_mirror **ou
 	u->window_end = u->window.base + u->window.layout.total_size;
 	mcl_uffd_read_limits(u);
 	u->memfd = u->host_fd = u->staging_fd = u->engine_fd = u->socket = -1;
-	u->maps_fd = u->pagemap_fd = u->loadavg_fd = u->epoll_fd = u->again_fd = -1;
+	u->maps_fd = u->pagemap_fd = u->loadavg_fd = u->tasks_fd = u->epoll_fd = u->again_fd = -1;
 	u->keep_out[u->keep_out_count++] = (struct mcl_span){ memory.start, memory.end, false };
 	/* This library, the C library and the dynamic linker; and a sanitizer, which puts its own memcpy before libc's. */
 	own = (struct own_objects){

@@ -131,7 +131,7 @@ struct mcl_gather {
 #define FILES_MAX 512
 #define TWINS_MAX 32768
 #define KEEP_OUT_MAX 32
-#define TASKS_MAX 4096
+#define TASKS_MAX 32768
 #define HELD_MAX 1024
 #define PINNED_MAX 256
 
@@ -143,7 +143,8 @@ struct mcl_uffd {
 	uint64_t low, window_end, high; /* the mirror covers [low, window.base) and [window_end, high) */
 	uint64_t stack_low, stack_high; /* the first thread's stack is in there, however far it grows */
 
-	int memfd, host_fd, staging_fd, engine_fd, socket, maps_fd, pagemap_fd, loadavg_fd, epoll_fd, again_fd;
+	int memfd, host_fd, staging_fd, engine_fd, socket, maps_fd, pagemap_fd, loadavg_fd, tasks_fd, epoll_fd,
+		again_fd;
 	uint32_t memfd_major, memfd_minor;
 	uint64_t memfd_inode;
 	bool engine_dead; /* its userfaultfd answers -ESRCH */
@@ -162,6 +163,7 @@ struct mcl_uffd {
 		uint64_t head; /* of its list of robust futexes */
 		uint64_t start, end; /* never to be taken */
 	} tasks[TASKS_MAX];
+	uint64_t heads[TASKS_MAX]; /* as they were when the lists were begun to be followed (mirror_uffd_robust.c) */
 	/* pages with robust mutexes that are held, likewise (mirror_uffd_robust.c) */
 	unsigned int held_count;
 	uint64_t held[HELD_MAX];

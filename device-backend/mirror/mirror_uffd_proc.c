@@ -35,14 +35,12 @@ static uint64_t parse_decimal(const char **at)
 
 void mcl_uffd_each_task(struct mcl_uffd *u, void (*fn)(struct mcl_uffd *u, int32_t tid))
 {
-	/* Not kept open: descriptors are the application's. */
-	long n, dir = mcl_raw(SYS_openat, (uint64_t)AT_FDCWD, (uint64_t)TASKS, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0,
-			      0);
+	const uint64_t dir = (uint64_t)u->tasks_fd;
+	long n;
 
 	u->task_count = 0;
-	if (dir < 0)
-		mcl_uffd_fatal("cannot look at the threads of this process", 0, (int)dir);
-	while ((n = mcl_raw(SYS_getdents64, (uint64_t)dir, (uint64_t)u->scratch, sizeof(u->scratch), 0, 0, 0)) > 0) {
+	mcl_raw(SYS_lseek, dir, 0, 0 /* SEEK_SET */, 0, 0, 0);
+	while ((n = mcl_raw(SYS_getdents64, dir, (uint64_t)u->scratch, sizeof(u->scratch), 0, 0, 0)) > 0) {
 		for (long at = 0; at < n;) {
 			const struct linux_dirent64 *d = (const struct linux_dirent64 *)(u->scratch + at);
 			int32_t tid = parse_tid(d->d_name);
@@ -52,7 +50,6 @@ void mcl_uffd_each_task(struct mcl_uffd *u, void (*fn)(struct mcl_uffd *u, int32
 			at += d->d_reclen;
 		}
 	}
-	mcl_raw(SYS_close, (uint64_t)dir, 0, 0, 0, 0, 0);
 }
 
 uint64_t mcl_uffd_youngest(struct mcl_uffd *u)

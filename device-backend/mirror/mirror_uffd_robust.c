@@ -77,7 +77,7 @@ void mcl_uffd_robust_refresh(struct mcl_uffd *u)
 {
 	const unsigned int count = u->task_count;
 	struct robust_list_head heads[BATCH];
-	uint64_t at[TASKS_MAX];
+	uint64_t *const at = u->heads;
 
 	/* Following a list may renew the mirror's own one. */
 	for (unsigned int i = 0; i < count; i++)

@@ -17,8 +17,11 @@ static void add(struct mcl_uffd *u, int32_t tid)
 {
 	uint64_t head = 0, size = 0;
 
-	if (u->task_count >= TASKS_MAX)
-		mcl_uffd_fatal("too many threads for the userfaultfd mirror", TASKS_MAX, 0);
+	/* As good as one whose control block cannot be found: see mcl_uffd_tasks_begin(). */
+	if (u->task_count >= TASKS_MAX) {
+		u->task_headless = true;
+		return;
+	}
 	/* Threads that were not made by the C library may have none. */
 	mcl_raw(SYS_get_robust_list, (uint64_t)tid, (uint64_t)&head, (uint64_t)&size, 0, 0, 0);
 	u->task_headless |= !head;

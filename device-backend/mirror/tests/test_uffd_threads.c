@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ static struct fixture f;
 /* ---- threads that come and go ---- */
 
 #define STACK (64ul << 10)
+#define SEED 1000ul
 
 static void *touch_and_end(void *arg)
 {
@@ -302,6 +304,69 @@ static void child_cleartid(void **state)
 	}
 }
 
+/* ---- what threads may run out of, and how many there may be ---- */
+
+/* The program has no descriptor left: pages go there and back all the same, and are mapped in place. */
+static void no_descriptors(void **state)
+{
+	char *p = fixture_make(&f, 8 * PAGE_SIZE, PAGE_HOST, SEED);
+	struct rlimit before, none;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){ 0, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_int_equal(dup(0), -1);
+	assert_true(fixture_device_has(&f, p, 8 * PAGE_SIZE, SEED));
+	assert_true(fixture_run(&f, TEST_FILL, p, 8 * PAGE_SIZE, 0, SEED + 1, NULL));
+	assert_true(fixture_host_has(p, 8 * PAGE_SIZE, SEED + 1));
+	assert_int_equal(munmap(p, 4 * PAGE_SIZE), 0);
+	assert_false(fixture_run(&f, TEST_SUM, p, 8, 0, 0, NULL));
+	assert_true(fixture_device_has(&f, p + 4 * PAGE_SIZE, PAGE_SIZE, SEED + 1 + 4 * PAGE_SIZE / 8));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	munmap(p + 4 * PAGE_SIZE, 4 * PAGE_SIZE);
+}
+
+static void *wait_for_end(void *arg)
+{
+	pthread_barrier_wait(arg);
+	return arg;
+}
+
+/* More threads than fit into one reading of /proc. All of them live through what is done to memory beside them, and end. */
+static void thousands(void **state)
+{
+	enum { THREADS = 5000 };
+	char *p = fixture_make(&f, 8 * PAGE_SIZE, PAGE_HOST, SEED);
+	pthread_t *threads = calloc(THREADS, sizeof(*threads));
+	pthread_barrier_t barrier;
+	pthread_attr_t attr;
+	unsigned int count = 0;
+
+	(void)state;
+	assert_non_null(threads);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK);
+	pthread_barrier_init(&barrier, NULL, THREADS + 1);
+	while (count < THREADS && !pthread_create(&threads[count], &attr, wait_for_end, &barrier))
+		count++;
+	/* A machine that forbids so many cannot end them either: they wait for the last one. */
+	assert_int_equal(count, THREADS);
+	assert_true(fixture_device_has(&f, p, 8 * PAGE_SIZE, SEED));
+	assert_true(fixture_run(&f, TEST_FILL, p, 8 * PAGE_SIZE, 0, SEED + 1, NULL));
+	assert_true(fixture_host_has(p, 8 * PAGE_SIZE, SEED + 1));
+	pthread_barrier_wait(&barrier);
+	for (unsigned int i = 0; i < THREADS; i++) {
+		void *result = NULL;
+
+		assert_int_equal(pthread_join(threads[i], &result), 0);
+		assert_ptr_equal(result, &barrier);
+	}
+	pthread_barrier_destroy(&barrier);
+	free(threads);
+	munmap(p, 8 * PAGE_SIZE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -311,6 +376,8 @@ int main(void)
 		fixture_test(robust_mutexes, fixture_setup, &f),
 		fixture_test(locks, fixture_setup, &f),
 		fixture_test(child_cleartid, fixture_setup, &f),
+		fixture_test(no_descriptors, fixture_setup, &f),
+		fixture_test(thousands, fixture_setup, &f),
 	};
 
 	fixture_require();
