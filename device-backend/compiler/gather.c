@@ -52,27 +52,31 @@ static uint32_t find_header(const struct gathering *g, const char *name)
 	return NOBODY;
 }
 
+/* Make room for another string behind @count. Returns whether there is. */
+static bool grow(char ***strings, uint32_t count)
+{
+	char **grown = realloc(*strings, (count + (size_t)1) * sizeof(*grown));
+
+	if (grown)
+		*strings = grown;
+	return grown;
+}
+
 /* Takes over all three; @path may be NULL. */
 static bool add_header(struct gathering *g, char *name, char *text, char *path)
 {
 	struct mcl_gathered *out = g->out;
-	const size_t size = (out->count + (size_t)1) * sizeof(char *);
-	char **names = realloc(out->names, size), **texts, **paths;
 
-	out->names = names ? names : out->names;
-	texts = realloc(out->texts, size);
-	out->texts = texts ? texts : out->texts;
-	paths = realloc(g->paths, size);
-	g->paths = paths ? paths : g->paths;
-	if (!name || !text || !names || !texts || !paths || out->count == MAX_HEADERS) {
+	if (!name || !text || out->count == MAX_HEADERS || !grow(&out->names, out->count) ||
+	    !grow(&out->texts, out->count) || !grow(&g->paths, out->count)) {
 		free(name);
 		free(text);
 		free(path);
 		return give_up(g, out->count == MAX_HEADERS ? -ENOTSUP : -ENOMEM);
 	}
-	names[out->count] = name;
-	texts[out->count] = text;
-	paths[out->count++] = path;
+	out->names[out->count] = name;
+	out->texts[out->count] = text;
+	g->paths[out->count++] = path;
 	return true;
 }
 
