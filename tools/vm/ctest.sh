@@ -6,6 +6,8 @@
 #   ctest.sh run FOLDER [OPTION OF dev vm]... -- CMD...
 #            boot once, run CMD there and keep what it prints, KTAP, in FOLDER.
 #            Succeeds in any case: the tests below judge.
+#   ctest.sh boot FOLDER [OPTION OF dev vm]... -- CMD...
+#            boot for CMD alone, whose output and status are the test's.
 #   ctest.sh machine FOLDER     did the machine work, without a complaint?
 #   ctest.sh result FOLDER NAME the result and output of one test
 #
@@ -23,14 +25,22 @@ unavailable() {
 	fi
 }
 
-case $action in
-run)
+fetch() {
 	rm -rf "$folder"
 	mkdir -p "$folder" || exit 1
 	if ! "$repo/dev" vm --fetch >"$folder/fetch.log" 2>&1; then
 		tail -n 20 "$folder/fetch.log" >"$folder/unavailable"
 		unavailable
 	fi
+}
+
+case $action in
+boot)
+	fetch
+	exec "$repo/dev" vm "$@"
+	;;
+run)
+	fetch
 	"$repo/dev" vm "$@" >"$folder/ktap" 2>"$folder/errors"
 	echo $? >"$folder/status"
 	grep -vE '^# ' "$folder/ktap"
