@@ -161,9 +161,12 @@ static void short_launches(void **state)
 {
 	const int enough = MCL_SPECIALIZE_AFTER_NS / (MCL_SPECIALIZE_SHORT_NS / 2);
 	cl_program program = built("kernel tiny\n");
-	struct mcl_fake_compiler before = counts();
+	struct mcl_fake_compiler before;
 
 	(void)state;
+	/* What another test has set off. */
+	mcl_variants_drain();
+	before = counts();
 	set_durations(MCL_SPECIALIZE_SHORT_NS / 2, 1, 1);
 	measured = 0;
 	launch(program, 32, 1, enough - (int)MCL_SPECIALIZE_SAMPLE);
