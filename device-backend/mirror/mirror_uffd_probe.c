@@ -90,6 +90,14 @@ int mcl_uffd_probe(struct mcl_reason *why)
 	if (fd < 0)
 		return fd;
 	close(fd);
+	/* The engine has no files to open: it makes its own one, for which no right is needed, by the system call. */
+	fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_MODE_ONLY);
+	if (fd < 0)
+		return mcl_reason(why, -errno,
+				  "the userfaultfd system call fails (%s), which the device process needs even where "
+				  "/dev/userfaultfd is there: a container or seccomp filter forbids it; allow it there",
+				  strerror(errno));
+	close(fd);
 	fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return mcl_reason(why, -errno, "/proc is not mounted, which the userfaultfd mirror needs");

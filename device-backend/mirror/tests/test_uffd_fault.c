@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
 /* Device faults and what they move: data and counts. */
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -118,13 +125,40 @@ static void test_unknown(void **state)
 	munmap(p, PAGE);
 }
 
+/* A container that forbids the system call, even if /dev/userfaultfd is there: said before anything is started. */
+static void test_forbidden(void **state)
+{
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_userfaultfd, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	const struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
+	struct mcl_reason why;
+	int status;
+	pid_t pid = fork();
+
+	(void)state;
+	if (!pid) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+			_exit(77);
+		if (mcl_mirror_uffd.probe(&why) != -EPERM)
+			_exit(1);
+		_exit(strstr(why.text, "seccomp") ? 0 : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	if (status == 77 << 8)
+		skip();
+	assert_int_equal(status, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		fixture_test(test_read_counts, NULL, &f),
-		fixture_test(test_touch_back, NULL, &f),
-		fixture_test(test_death, NULL, &f),
-		fixture_test(test_unknown, NULL, &f),
+		fixture_test(test_read_counts, NULL, &f), fixture_test(test_touch_back, NULL, &f),
+		fixture_test(test_death, NULL, &f),	  fixture_test(test_unknown, NULL, &f),
+		cmocka_unit_test(test_forbidden),
 	};
 
 	fixture_require();
