@@ -37,7 +37,8 @@ static void probe(void)
 		}
 	}
 	if (!known)
-		mcl_log_warn("MIRRORCL_DEVICE_TYPE='%s' is none of gpu, cpu, accelerator, custom; using gpu", asked);
+		mcl_log_write(MCL_LOG_WARN,
+			      "MIRRORCL_DEVICE_TYPE='%s' is none of gpu, cpu, accelerator, custom; using gpu", asked);
 	mcl_backend_query(&mcl_device.caps);
 }
 

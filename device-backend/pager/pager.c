@@ -144,7 +144,7 @@ struct mcl_pager_policy mcl_pager_policy_from(const struct mcl_config *c)
 
 	if (policy.chunk & (policy.chunk - 1) || (policy.chunk && policy.chunk < PAGE_SIZE) ||
 	    policy.chunk > MCL_BLOCK_SIZE) {
-		mcl_log_warn("MIRRORCL_CHUNK must be a power of two from 4K to 2M; it is ignored");
+		mcl_log_write(MCL_LOG_WARN, "MIRRORCL_CHUNK must be a power of two from 4K to 2M; it is ignored");
 		policy.chunk = 0;
 	}
 	if (policy.promote_after > 255)
