@@ -25,6 +25,7 @@
 #include "compiler/supervise.h"
 #include "compiler/translate.h"
 #include "compiler/verdict.h"
+#include "compiler/work_folder.h"
 
 #define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 #define CODE_FILE "out.mclo" /* in the temporary folder */
@@ -360,6 +361,8 @@ static int compile(const char *folder, void *ctx)
 		if (mcl_file_write(path, code, size, 0600))
 			err = mcl_reason(&why, -EIO, "cannot write to %s: %s", folder, strerror(errno));
 	}
+	if (mcl_verdict_of(err) == MCL_VERDICT_BUILD_FAILED && mcl_work_folder_full(folder))
+		err = mcl_reason(&why, -ENOSPC, "no room for temporary files in %s", folder);
 	if (err)
 		fprintf(stderr, "mirrorcl-cc: %s\n", why.text);
 	if (c->serve_fd >= 0 && mcl_verdict_of(err) != MCL_VERDICT_CRASHED) {

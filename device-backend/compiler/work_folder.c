@@ -17,6 +17,8 @@
 #define PREFIX "mirrorcl-cc-"
 /* A folder younger than this may not be locked yet. */
 #define YOUNG_S 30
+/* What the smallest program needs is about a tenth of this. */
+#define ROOM (1l << 20)
 
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
@@ -87,6 +89,21 @@ int mcl_work_folder_make(struct mcl_work_folder *folder)
 		return 0;
 	fprintf(stderr, "mirrorcl-cc: cannot make a temporary folder in /tmp: %s\n", strerror(errno));
 	return -1;
+}
+
+bool mcl_work_folder_full(const char *path)
+{
+	char file[PATH_MAX + sizeof("/room")];
+	int fd, err;
+
+	snprintf(file, sizeof(file), "%s/room", path);
+	fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	err = fd < 0 ? errno : posix_fallocate(fd, 0, ROOM);
+	if (fd >= 0) {
+		close(fd);
+		unlink(file);
+	}
+	return err == ENOSPC || err == EDQUOT;
 }
 
 void mcl_work_folder_remove(struct mcl_work_folder *folder)

@@ -7,6 +7,7 @@
 #define MCL_WORK_FOLDER_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 struct mcl_work_folder {
 	char path[PATH_MAX];
@@ -18,6 +19,9 @@ struct mcl_work_folder {
  * Returns 0, or -1 after a message on standard error.
  */
 int mcl_work_folder_make(struct mcl_work_folder *folder);
+
+/* Whether there is no room left for what a compilation writes: POCL does not tell that from a program that is wrong. */
+bool mcl_work_folder_full(const char *path);
 
 /* Remove it with everything in it. */
 void mcl_work_folder_remove(struct mcl_work_folder *folder);

@@ -371,6 +371,19 @@ static void nothing_is_left_behind(void **state)
 			 0);
 }
 
+/* A full disk is not a program that does not compile. */
+static void no_room(void **state)
+{
+	(void)state;
+	write_file("s.cl", "kernel void s(global float *a) { a[0] = 1; }\n");
+	if (run("mkdir -p small && unshare -m mount -t tmpfs none small"))
+		skip(); /* not root */
+	assert_int_equal(run("unshare -m sh -c 'mount -t tmpfs -o size=64k none small && "
+			     "! head -c 1M /dev/zero >small/x && TMPDIR=$PWD/small $CC s.cl'"),
+			 3);
+	assert_true(output_has("no room for temporary files"));
+}
+
 /* Start mirrorcl-cc with a POCL that never answers, @fd being its descriptor 3, and wait until it works. */
 static pid_t start_hanging(const char *option, int fd)
 {
@@ -450,6 +463,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_program_is_a_proper_tool),
 		cmocka_unit_test(the_surroundings_do_not_matter),
 		cmocka_unit_test(nothing_is_left_behind),
+		cmocka_unit_test(no_room),
 		cmocka_unit_test(it_ends_with_the_application),
 	};
 
