@@ -67,13 +67,16 @@ static int next_events(struct mcl_mirror *m, struct mcl_mirror_event *events, un
 	uint64_t ignored;
 
 	(void)m;
+	pthread_mutex_lock(&fake.lock);
 	while (n < max && fake.event_next < fake.event_count)
 		events[n++] = fake.events[fake.event_next++];
 	if (fake.event_next == fake.event_count) {
 		fake.event_next = fake.event_count = 0;
+		/* It may not have been rung. */
 		if (read(fake.event_fd, &ignored, sizeof(ignored)) < 0)
-			return (int)n;
+			ignored = 0;
 	}
+	pthread_mutex_unlock(&fake.lock);
 	return (int)n;
 }
 
@@ -248,6 +251,7 @@ void fake_report(enum mcl_mirror_event_type type, uint64_t address, uint64_t siz
 {
 	const uint64_t one = 1;
 
+	pthread_mutex_lock(&fake.lock);
 	assert_true(fake.event_count < FAKE_EVENTS);
 	fake.events[fake.event_count++] = (struct mcl_mirror_event){
 		.type = type,
@@ -257,6 +261,7 @@ void fake_report(enum mcl_mirror_event_type type, uint64_t address, uint64_t siz
 		.waits = waits,
 	};
 	assert_int_equal(write(fake.event_fd, &one, sizeof(one)), sizeof(one));
+	pthread_mutex_unlock(&fake.lock);
 }
 
 void fake_device(uint64_t address, enum mcl_access access)

@@ -63,6 +63,7 @@ struct fake {
 		long ret;
 	} refuse[FAKE_OPS];
 
+	pthread_mutex_t lock; /* of the events: the test reports, the pager reads, which may have a thread of its own */
 	unsigned int event_count, event_next;
 	struct mcl_mirror_event events[FAKE_EVENTS];
 	int keep_out_error;
