@@ -154,28 +154,61 @@ static int remove_code(const char *path, const struct stat *st, int type, struct
 	return 0;
 }
 
-/* POCL's folders of programs are "<folder>/<two letters>/<the rest>", with the intermediate code in it. */
-static int plant_program(const char *file, const char *program, const char *kernels,
-			 const struct mcl_selection *selection)
+struct planting {
+	const char *file, *kernels;
+	const struct mcl_selection *selection;
+	struct timespec newest; /* of the programs' intermediate code */
+};
+
+static bool later(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec != b->tv_sec ? a->tv_sec > b->tv_sec : a->tv_nsec > b->tv_nsec;
+}
+
+/* When the program was made. Returns whether @program is the folder of one. */
+static bool program_time(const char *program, struct timespec *out)
 {
 	char path[PATH_MAX];
+	struct stat st;
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/program.bc", program) >= sizeof(path) || stat(path, &st) < 0)
+		return false;
+	*out = st.st_mtim;
+	return true;
+}
+
+static int note_newest(const char *program, struct planting *p)
+{
+	struct timespec t;
+
+	if (program_time(program, &t) && later(&t, &p->newest))
+		p->newest = t;
+	return 0;
+}
+
+/* Not in what was linked to the program, which is older: that would be the square of its number. */
+static int plant_program(const char *program, struct planting *p)
+{
+	const char *kernels = p->kernels;
+	struct timespec t;
 	int err = 0;
 
-	if ((size_t)snprintf(path, sizeof(path), "%s/program.bc", program) >= sizeof(path) || access(path, F_OK) < 0)
+	if (!program_time(program, &t) || later(&p->newest, &t))
 		return 0;
 	/* What an earlier job of the process (serve.h) left: code, and placeholders for what is wanted now. */
 	nftw(program, remove_code, 16, FTW_DEPTH | FTW_PHYS);
 	while (!err && *kernels) {
 		const int length = (int)strcspn(kernels, ";");
 
-		err = plant_kernel(file, program, kernels, length, selection);
+		err = plant_kernel(p->file, program, kernels, length, p->selection);
 		kernels += length + (kernels[length] == ';');
 	}
 	return err;
 }
 
-static int plant_all(const char *file, const char *folder, int depth, const char *kernels,
-		     const struct mcl_selection *selection)
+/* POCL's folders of programs are "<folder>/<two letters>/<the rest>", with the intermediate code in it. */
+static int for_each_program(const char *folder, int depth, int (*fn)(const char *program, struct planting *p),
+			    struct planting *p)
 {
 	DIR *dir = opendir(folder);
 	struct dirent *entry;
@@ -189,10 +222,7 @@ static int plant_all(const char *file, const char *folder, int depth, const char
 		if (entry->d_name[0] == '.' || (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN) ||
 		    (size_t)snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name) >= sizeof(path))
 			continue;
-		if (depth == 0)
-			err = plant_all(file, path, 1, kernels, selection);
-		else
-			err = plant_program(file, path, kernels, selection);
+		err = depth == 0 ? for_each_program(path, 1, fn, p) : fn(path, p);
 	}
 	closedir(dir);
 	return err;
@@ -202,6 +232,7 @@ int mcl_placeholder_plant(const char *folder, const char *kernels, const struct 
 			  struct mcl_placeholder *out)
 {
 	char file[PATH_MAX], *names = NULL;
+	struct planting p = { .file = file, .selection = selection };
 	int err = 0;
 
 	*out = (struct mcl_placeholder){ 0 };
@@ -209,6 +240,7 @@ int mcl_placeholder_plant(const char *folder, const char *kernels, const struct 
 		return 0;
 	if (asprintf(&names, "%s%s", kernels, selection->kernel ? ";" GLOBALS_KERNEL : "") < 0)
 		return -ENOMEM;
+	p.kernels = names;
 	out->bytes = mcl_placeholder_make(names, &out->size);
 	if (!out->bytes)
 		err = -ENOMEM;
@@ -216,7 +248,9 @@ int mcl_placeholder_plant(const char *folder, const char *kernels, const struct 
 	if (!err && mcl_file_write(file, out->bytes, out->size, 0600))
 		err = -EIO;
 	if (!err)
-		err = plant_all(file, folder, 0, names, selection);
+		err = for_each_program(folder, 0, note_newest, &p);
+	if (!err)
+		err = for_each_program(folder, 0, plant_program, &p);
 	free(names);
 	return err;
 }
