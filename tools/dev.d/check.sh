@@ -136,7 +136,7 @@ not_tsan='^mirror\.|\.uffd$'
 
 check_tsan() {
 	check_sanitizer_tree tsan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DMIRRORCL_SANITIZE=thread || return
-	check_tests tsan -E "$not_tsan"
+	TSAN_OPTIONS=suppressions=$repo/tools/dev.d/tsan.supp:${TSAN_OPTIONS:-} check_tests tsan -E "$not_tsan"
 }
 
 # The tools are fetched when they run first, like those of the virtual machine.
