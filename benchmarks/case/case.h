@@ -94,4 +94,10 @@ double round_trips(_Atomic uint32_t *flag);
 /* CHASE_COUNT nodes from malloc(), one each, linked in one random cycle (the same one every time). */
 struct node *chase_build(void);
 
+/*
+ * This process, and all that it starts, on the first processor that it may use. How far memory is away differs between the
+ * processors of a virtual machine, by a fifth or so; with one thread at work it would be chance who gets the better one.
+ */
+void on_one_processor(void);
+
 #endif

@@ -92,11 +92,13 @@ static double run_triad(const struct bench_options *opt)
 
 static double run_chase(const struct bench_options *opt)
 {
-	struct node *n = chase_build();
+	struct node *n;
 	double times[3];
 	uint64_t sum = 0;
 
 	(void)opt;
+	on_one_processor();
+	n = chase_build();
 	for (int pass = -1; pass < 3; pass++) {
 		uint64_t start = now_ns();
 
