@@ -171,7 +171,7 @@ check_tests() {
 	local dir=$repo/build/$1 fixed=(setarch -R)
 	shift
 	"${fixed[@]}" true 2>/dev/null || fixed=()
-	(cd "$dir" && timeout "$check_limit" "${fixed[@]}" ctest --output-on-failure --no-tests=error --timeout 900 -LE '^slow$' "$@")
+	(cd "$dir" && timeout "$check_limit" "${fixed[@]}" ctest --output-on-failure --no-tests=error --timeout 900 -LE '^(slow|vm)$' "$@")
 }
 
 # Tests that start the device are left out: on the shared mirror it is a process
