@@ -27,11 +27,11 @@
  * use, nor pay again every time it is run.
  */
 #define MCL_SPECIALIZE_AFTER_NS 300000000u
+/* And so many launches: the first ones tell nothing of the later ones. */
+#define MCL_SPECIALIZE_AFTER_LAUNCHES 3
 /* Of launches that are shorter than this one in so many is measured: that costs as much as a small kernel does. */
 #define MCL_SPECIALIZE_SHORT_NS 10000u
 #define MCL_SPECIALIZE_SAMPLE 64u
-/* And so many launches: the first ones tell nothing of the later ones. */
-#define MCL_SPECIALIZE_AFTER_LAUNCHES 3
 
 /*
  * For @build, compiled from @source. Returns NULL when memory is short: then kernels without code cannot be launched.

@@ -97,9 +97,9 @@ struct mcl_hostcall {
 	char data[MCL_CALL_DATA];
 };
 
-/* What a kernel did wrong. */
 #define MCL_FAULT_SUSPECTS 3
 
+/* What a kernel did wrong. */
 struct mcl_cu_fault {
 	int32_t signo, code; /* si_code */
 	uint32_t trap; /* processor exception: 14 page fault, 13 general protection ... */

@@ -81,6 +81,7 @@ static void run_kernel(struct mcl_work *w)
 	const uint64_t end = w->first + w->count;
 	uint64_t x = w->first % nx, y = w->first / nx % ny, z = w->first / nx / ny;
 
+	/* Once: kernels put it back themselves, and one that was aborted before it did has ended its run of groups. */
 	default_rounding();
 	for (uint64_t group = w->first; group < end; group++) {
 		/* Somebody else failed this packet; also closes the gap between arming the guard and here. */
