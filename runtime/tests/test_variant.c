@@ -173,7 +173,9 @@ static void short_launches(void **state)
 	assert_int_equal(measured, (enough - 2) / (int)MCL_SPECIALIZE_SAMPLE);
 	mcl_variants_drain();
 	assert_int_equal(counts().specialised, before.specialised);
-	launch(program, 32, 1, 2 * (int)MCL_SPECIALIZE_SAMPLE);
+	/* Not one launch more than it takes: the functions may be there at once, and then tried. */
+	for (uint32_t i = 0; i < 2 * MCL_SPECIALIZE_SAMPLE && counts().specialised == before.specialised; i++)
+		launch(program, 32, 1, 1);
 	mcl_variants_drain();
 	assert_int_equal(counts().specialised, before.specialised + 1);
 	/* In a trial each counts. */
