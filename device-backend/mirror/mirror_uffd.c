@@ -102,7 +102,6 @@ static void close_all(struct mcl_uffd *u)
 	close_fd(&u->epoll_fd);
 	close_fd(&u->again_fd);
 	close_fd(&u->engine_fd);
-	close_fd(&u->staging_fd);
 	close_fd(&u->host_fd);
 	close_fd(&u->socket);
 	close_fd(&u->maps_fd);
@@ -114,8 +113,8 @@ static void close_all(struct mcl_uffd *u)
 
 static void note_fds(struct mcl_uffd *u)
 {
-	const int fds[] = { u->epoll_fd, u->again_fd,	u->engine_fd,  u->staging_fd, u->host_fd, u->socket,
-			    u->maps_fd,	 u->pagemap_fd, u->loadavg_fd, u->tasks_fd,   u->memfd };
+	const int fds[] = { u->epoll_fd, u->again_fd,	u->engine_fd,  u->host_fd,  u->socket,
+			    u->maps_fd,	 u->pagemap_fd, u->loadavg_fd, u->tasks_fd, u->memfd };
 
 	mcl_fork_fds_note((struct mcl_mirror *)u, fds, sizeof(fds) / sizeof(fds[0]));
 }
@@ -195,7 +194,7 @@ static int create(const struct mcl_mirror_params *params, struct mcl_mirror **ou
 	u->window = *params->window;
 	u->window_end = u->window.base + u->window.layout.total_size;
 	mcl_uffd_read_limits(u);
-	u->memfd = u->host_fd = u->staging_fd = u->engine_fd = u->socket = -1;
+	u->memfd = u->host_fd = u->engine_fd = u->socket = -1;
 	u->maps_fd = u->pagemap_fd = u->loadavg_fd = u->tasks_fd = u->epoll_fd = u->again_fd = -1;
 	u->keep_out[u->keep_out_count++] = (struct mcl_span){ memory.start, memory.end, false };
 	/* This library, the C library and the dynamic linker; and a sanitizer, which puts its own memcpy before libc's. */
@@ -456,11 +455,12 @@ static void bring_all(struct mcl_uffd *u)
 	/* Changes that were read first: they say where pages belong. */
 	do {
 		mcl_uffd_host_events(u, ignored, 16);
-		for (struct mcl_uffd_block *b = u->blocks; b; b = next) {
+		for (struct mcl_uffd_block *b = u->blocks; b && u->queue.count < QUEUE_LONG; b = next) {
 			uint64_t end = b->base + MCL_BLOCK_SIZE;
 
 			next = b->next;
-			mcl_uffd_bring(u, b->base, end);
+			if (mcl_uffd_bring(u, b->base, end) < 0)
+				break;
 			for (uint64_t at = b->base, run; b->used && at < end; at = run) {
 				enum mcl_page_state state = mcl_uffd_state(u, at);
 
@@ -492,7 +492,7 @@ static void home(struct mcl_mirror *m)
 	for (int i = 0; changed && i < HOME_PASSES; i++) {
 		bring_all(u);
 		mcl_uffd_unwatch_all(u);
-		changed = mcl_uffd_watched(u, u->probe, u->probe + PAGE_SIZE) == -EAGAIN;
+		changed = mcl_uffd_changing_now(u);
 		mcl_uffd_drain(u);
 		changed |= mcl_uffd_changing(u);
 	}

@@ -92,8 +92,13 @@ struct mcl_span {
 	bool copy; /* of a keep-out: VMA_SYSTEM, not VMA_OWN */
 };
 
-/* Events of the host's userfaultfd that were read but not handled yet. */
-#define QUEUE_SIZE 8192u
+/* Events of the host's userfaultfd that were read but not handled yet: one for each thread, at most, and a few changes. */
+#define QUEUE_SIZE 65536u
+/* With so many the pager goes back to handling them, whatever it is at. */
+#define QUEUE_LONG 1024u
+/* How often an operation that meets changes elsewhere is tried at once. */
+#define CHANGE_RETRIES 1000u
+#define SEQUENCE reserved3 /* of a message in it that is a change: its number, in the order of reading */
 struct mcl_uffd_queue {
 	unsigned int count;
 	struct uffd_msg msgs[QUEUE_SIZE];
@@ -143,8 +148,7 @@ struct mcl_uffd {
 	uint64_t low, window_end, high; /* the mirror covers [low, window.base) and [window_end, high) */
 	uint64_t stack_low, stack_high; /* the first thread's stack is in there, however far it grows */
 
-	int memfd, host_fd, staging_fd, engine_fd, socket, maps_fd, pagemap_fd, loadavg_fd, tasks_fd, epoll_fd,
-		again_fd;
+	int memfd, host_fd, engine_fd, socket, maps_fd, pagemap_fd, loadavg_fd, tasks_fd, epoll_fd, again_fd;
 	uint32_t memfd_major, memfd_minor;
 	uint64_t memfd_inode;
 	bool engine_dead; /* its userfaultfd answers -ESRCH */
@@ -183,7 +187,12 @@ struct mcl_uffd {
 	struct mcl_gather gather;
 	uint8_t *zeros; /* MCL_BLOCK_SIZE that nobody writes, so it costs no memory */
 	struct mcl_uffd_queue queue;
+	uint32_t changes_read, changes_handled; /* how many, and the last one's number; they are handled in order */
+	uint64_t read_ns; /* when the last was read */
+	uint32_t quiet_after,
+		quiet_wanted; /* when change quiet_after had been read nothing was changing; and WANTED then */
 	struct mcl_uffd_proxy proxy;
+	struct mcl_span moving; /* the host has moved that, and not all of its pages have been brought where it is now */
 	struct mcl_span lazy; /* a thread waits for its MADV_FREE of that to be read */
 	bool strict; /* and one for MADV_DONTNEED of something */
 
@@ -344,7 +353,7 @@ int mcl_uffd_each_part(struct mcl_uffd *u, uint64_t stage, uint64_t size,
 void mcl_uffd_put_back(struct mcl_uffd *u, uint64_t stage, uint64_t at, uint64_t end);
 /* Take PAGE_HOST pages of [start, end), within one block and VMA_ANON @vma, to VRAM. Returns pages or -errno. */
 long mcl_uffd_take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t address);
-/* Bring the PAGE_VRAM pages of [start, end) home. Returns pages or -errno. */
+/* Bring the PAGE_VRAM pages of [start, end) home. Returns pages; -EAGAIN: not all, there are many events to be handled. */
 long mcl_uffd_bring(struct mcl_uffd *u, uint64_t start, uint64_t end);
 /* The contents of [from, from + size) of the memfd become the host's pages at @to, which is watched and empty. */
 void mcl_uffd_deliver(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
@@ -424,20 +433,39 @@ void mcl_uffd_replace_data(struct mcl_uffd *u);
  */
 void mcl_uffd_early(struct mcl_uffd *u);
 
-/* mirror_uffd_event.c */
-/* Read what the host's userfaultfd has to say into the queue. */
+/* mirror_uffd_queue.c */
+/*
+ * Read what the host's userfaultfd has to say into the queue: all of it, or up to a change of the address space. Not more, for
+ * a thread may make one after the other without end, each as soon as the last has been read.
+ */
 void mcl_uffd_drain(struct mcl_uffd *u);
+/*
+ * Something about [start, end) met -EAGAIN. Reads what is being changed. True: not that, so try again at once, before the next
+ * change begins: a thread that makes one after the other must not keep the pager from everything else.
+ */
+bool mcl_uffd_again(struct mcl_uffd *u, uint64_t start, uint64_t end);
 /* Where @address has gone according to the events in the queue: 0 if it has been unmapped or discarded. */
 uint64_t mcl_uffd_translate(struct mcl_uffd *u, uint64_t address);
 /* Whether a change of the address space was read that is not handled yet: no page may be taken before it is. */
 bool mcl_uffd_changing(struct mcl_uffd *u);
-/* Whether the queue has a mremap() of something in [start, end). */
+/* Whether a mremap() of something in [start, end) has been read and is not, or not fully, handled yet. */
 bool mcl_uffd_moving(struct mcl_uffd *u, uint64_t start, uint64_t end);
 /* Whether the queue has an event that changes something in [start, end). */
 bool mcl_uffd_disturbed(struct mcl_uffd *u, uint64_t start, uint64_t end);
 /* Remove the unmap events of just [start, end) that a call of ours has caused. Returns whether there were any. */
 bool mcl_uffd_own_unmap(struct mcl_uffd *u, uint64_t start, uint64_t end);
 bool mcl_uffd_own_remap(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
+/* Whether some thread is changing the address space and that is not read yet. */
+bool mcl_uffd_changing_now(struct mcl_uffd *u);
+/* Make the pager look at its events again soon. */
+void mcl_uffd_ring(struct mcl_uffd *u);
+/* What range a change concerns. False: @m is none. */
+bool mcl_uffd_event_range(const struct uffd_msg *m, uint64_t *start, uint64_t *end);
+/* Remove message @i. */
+void mcl_uffd_event_forget(struct mcl_uffd *u, unsigned int i);
+
+/* mirror_uffd_event.c */
+/* Read events and handle them. Returns those that are the pager's to handle, at most @max. */
 unsigned int mcl_uffd_host_events(struct mcl_uffd *u, struct mcl_mirror_event *events, unsigned int max);
 /* Any thread: wait until every change made before has been handled. */
 void mcl_uffd_settle(struct mcl_mirror *m);

@@ -119,7 +119,7 @@ void mcl_uffd_early(struct mcl_uffd *u)
 	u->lazy.start = u->lazy.end = 0;
 	u->strict = false;
 	for (unsigned int i = 0; i < LOOKS && !cut_off_waiting(u); i++) {
-		if (mcl_uffd_watched(u, u->probe, u->probe + PAGE_SIZE) != -EAGAIN)
+		if (!mcl_uffd_changing_now(u))
 			return;
 		if (i < YIELDS)
 			mcl_raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);

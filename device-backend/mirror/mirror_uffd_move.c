@@ -25,7 +25,6 @@
 /* And how long it is remembered that pages of a unit have been pinned so long: each try costs ten milliseconds. */
 #define PIN_UNIT_SHIFT 16
 #define PIN_MEMORY_NS 1000000000ull
-#define CHANGE_RETRIES 1000
 /* From this size on waking a second thread for half of a copy pays. */
 #define COPY_IN_TWO (256ull << 10)
 
@@ -106,8 +105,7 @@ static void deliver_page(struct mcl_uffd *u, uint64_t from, uint64_t to, bool mo
 		case 0:
 			return;
 		case -EAGAIN: /* something changes; its event says what */
-			mcl_uffd_drain(u);
-			mcl_raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+			mcl_uffd_again(u, at, at + PAGE_SIZE);
 			continue;
 		case -ENOENT: /* no such mapping, although no event says so: it was unmapped before it was watched */
 		case -EINVAL:
@@ -145,12 +143,20 @@ void mcl_uffd_deliver(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t s
 				mcl_uffd_fatal("cannot read a page of the mirror", from, (int)n);
 		}
 		mcl_uffd_punch(u, from, from + piece);
-		done = 0;
-		if (!mcl_uffd_disturbed(u, to, to + piece))
-			done = mcl_uffd_copy(u->host_fd, to, (uint64_t)u->bounce, piece, UFFDIO_COPY_MODE_DONTWAKE,
-					     &err);
-		for (; done < piece; done += PAGE_SIZE)
+		for (done = 0; done < piece;) {
+			if (!mcl_uffd_disturbed(u, to + done, to + piece)) {
+				done += mcl_uffd_copy(u->host_fd, to + done, (uint64_t)u->bounce + done, piece - done,
+						      UFFDIO_COPY_MODE_DONTWAKE, &err);
+				if (done == piece)
+					break;
+				if (err == -EAGAIN) {
+					mcl_uffd_again(u, to + done, to + piece);
+					continue;
+				}
+			}
 			deliver_page(u, (uint64_t)u->bounce + done, to + done, false);
+			done += PAGE_SIZE;
+		}
 		from += piece;
 		to += piece;
 		size -= piece;
@@ -168,6 +174,8 @@ long mcl_uffd_bring(struct mcl_uffd *u, uint64_t start, uint64_t end)
 		for (; b && b->used && at < stop;) {
 			uint64_t run = mcl_uffd_run(b, at, stop);
 
+			if (pages && u->queue.count >= QUEUE_LONG)
+				return -EAGAIN;
 			if (mcl_uffd_state(u, at) == PAGE_VRAM) {
 				mcl_uffd_set(b, at, run, PAGE_HOST);
 				mcl_uffd_deliver(u, at, at, run - at);
@@ -297,9 +305,15 @@ static bool move_harder(struct mcl_uffd *u, int *kind, uint64_t base, uint64_t a
 	/* Shared with a child since a fork: a store ends that. Or pinned by I/O, which may end soon. */
 	mcl_uffd_proxy_call(u, SYS_madvise, at, PAGE_SIZE, MADV_POPULATE_WRITE, 0, 0, 0);
 	for (int i = 0; i < PIN_RETRIES; i++) {
-		if (mcl_uffd_move_pages(u->staging_fd, stage, at, PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE, &err))
+		if (mcl_uffd_disturbed(u, at, at + PAGE_SIZE))
+			return false;
+		if (mcl_uffd_move_pages(u->host_fd, stage, at, PAGE_SIZE, UFFDIO_MOVE_MODE_DONTWAKE, &err))
 			return true;
-		if ((err != -EBUSY && err != -EAGAIN) || pinned_lately(u, at))
+		if (err == -EAGAIN) {
+			mcl_uffd_again(u, at, at + PAGE_SIZE);
+			continue;
+		}
+		if (err != -EBUSY || pinned_lately(u, at))
 			return false;
 		mcl_raw_sleep_us(PIN_RETRY_US);
 	}
@@ -307,7 +321,10 @@ static bool move_harder(struct mcl_uffd *u, int *kind, uint64_t base, uint64_t a
 	return false;
 }
 
-/* Move what can be moved from the front of [start, end). Returns where that ended; *err why, if before @end. */
+/*
+ * Move what can be moved from the front of [start, end), of which @start is watched, as far as is known. Returns where that ended;
+ * *err why, if before @end.
+ */
 static uint64_t move_out(struct mcl_uffd *u, int *kind, uint64_t base, uint64_t start, uint64_t end, uint64_t wanted,
 			 int *err)
 {
@@ -323,12 +340,19 @@ static uint64_t move_out(struct mcl_uffd *u, int *kind, uint64_t base, uint64_t 
 			*err = -ENOMEM;
 			return at;
 		}
-		at += mcl_uffd_move_pages(u->staging_fd, area + (at - base), at, end - at,
+		if (mcl_uffd_disturbed(u, at, end)) {
+			*err = -EAGAIN;
+			return at;
+		}
+		at += mcl_uffd_move_pages(u->host_fd, area + (at - base), at, end - at,
 					  UFFDIO_MOVE_MODE_DONTWAKE | UFFDIO_MOVE_MODE_ALLOW_SRC_HOLES, err);
 		if (at == end)
 			return at;
-		if (*err == -EAGAIN && ++retries < CHANGE_RETRIES)
-			continue;
+		if (*err == -EAGAIN && ++retries < CHANGE_RETRIES) {
+			if (mcl_uffd_again(u, at, end))
+				continue;
+			return at;
+		}
 		/* One staging area for one run of pages. */
 		if (*err == -EINVAL && at > start)
 			return at;
@@ -347,29 +371,28 @@ static uint64_t move_out(struct mcl_uffd *u, int *kind, uint64_t base, uint64_t 
 static long take_run(struct mcl_uffd *u, struct mcl_uffd_block *b, const struct mcl_vma *vma, uint64_t start,
 		     uint64_t end, uint64_t address, uint64_t *stop, int *err)
 {
-	int kind = vma->executable ? STAGING_EXEC : STAGING_PLAIN;
-	uint64_t moved = move_out(u, &kind, b->base, start, end, address, err);
-	uint64_t stage = mcl_uffd_staging(u, kind) + (start - b->base);
-	struct filling f = { .stage = stage, .to = start };
-	int watched, fill_err;
+	int kind = vma->executable ? STAGING_EXEC : STAGING_PLAIN, fill_err;
+	struct filling f = { .to = start };
+	unsigned int tries = 0;
+	uint64_t moved, stage;
 
+	*stop = start;
+	/*
+	 * The mapping in which @start is, is watched, and MOVE takes from one mapping only. Should it be replaced before that,
+	 * MOVE fails with -EAGAIN, and the report says so.
+	 */
+	while ((*err = mcl_uffd_watched(u, start, start + PAGE_SIZE))) {
+		if (*err != -EAGAIN || ++tries == CHANGE_RETRIES || !mcl_uffd_again(u, start, end)) {
+			*err = -EAGAIN;
+			return 0;
+		}
+	}
+	moved = move_out(u, &kind, b->base, start, end, address, err);
 	*stop = moved;
 	if (moved == start)
 		return 0;
-	/*
-	 * Were these pages still those that we watch? If the mapping was replaced just before they were moved, they are
-	 * somebody else's and have to go back before anybody misses them.
-	 */
-	while ((watched = mcl_uffd_watched(u, start, moved)) == -EAGAIN) {
-		mcl_uffd_drain(u);
-		mcl_raw(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
-	}
-	if (watched || mcl_uffd_disturbed(u, start, moved)) {
-		mcl_uffd_watch(u, vma);
-		mcl_uffd_put_back(u, stage, start, moved);
-		*err = -EAGAIN;
-		goto out;
-	}
+	stage = mcl_uffd_staging(u, kind) + (start - b->base);
+	f.stage = stage;
 	if (mcl_uffd_tasks_appeared(u, start, moved, stage)) {
 		*err = -EAGAIN;
 		goto out;
@@ -392,8 +415,6 @@ static long take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, 
 	long pages = 0;
 	int err;
 
-	if (mcl_uffd_changing(u))
-		return -EAGAIN;
 	b = mcl_uffd_block(u, start);
 	if (!b)
 		return -ENOMEM;
@@ -408,13 +429,12 @@ static long take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, 
 	for (uint64_t at = start; at < end; at += PAGE_SIZE)
 		if (mcl_uffd_state(u, at) == PAGE_COPY)
 			mcl_uffd_drop_copy(u, at);
-	/* All of one mapping is, so one page of it says enough; the answer for many costs more. */
-	err = mcl_uffd_watched(u, start, start + PAGE_SIZE);
-	if (err)
-		return -EAGAIN;
 	for (uint64_t at = start; at < end;) {
 		uint64_t run = mcl_uffd_run(b, at, end), until, before;
 
+		/* What is known of the mapping is old then. */
+		if (mcl_uffd_disturbed(u, at, end))
+			return pages ? pages : -EAGAIN;
 		if (mcl_uffd_state(u, at) != PAGE_HOST) {
 			at = run;
 			continue;

@@ -64,7 +64,8 @@ long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t st
 	if (mcl_uffd_futex_waited(u, start, end, futex))
 		return -EMFILE;
 	/* Looking may have brought a page home. */
-	if (mcl_uffd_changing(u) || mcl_uffd_state(u, start) != PAGE_VRAM || mcl_uffd_run(b, start, end) != end)
+	if (mcl_uffd_disturbed(u, start, end) || mcl_uffd_state(u, start) != PAGE_VRAM ||
+	    mcl_uffd_run(b, start, end) != end)
 		return -EAGAIN;
 	at = mcl_uffd_proxy_map(u, start, end - start, prot);
 	if (at < 0)
@@ -123,7 +124,7 @@ static bool replace(struct mcl_uffd *u, uint64_t to, uint64_t size)
 static uint64_t where(struct mcl_uffd *u, uint64_t from, uint64_t to, struct mcl_vma *vma)
 {
 	for (;;) {
-		const bool changing = mcl_uffd_watched(u, u->probe, u->probe + PAGE_SIZE) == -EAGAIN;
+		const bool changing = mcl_uffd_changing_now(u);
 		const uint64_t at = mcl_uffd_translate(u, to);
 
 		if (!at)

@@ -8,7 +8,25 @@
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
 
+/* About a microsecond each. */
+#define STEADY_TRIES 4000u
+
 enum { PROXY_IDLE, PROXY_CALL, PROXY_MAP, PROXY_END };
+
+/*
+ * Whether [start, start + size) is still what it was. While something changes, that cannot be told; whoever waits for this thread reads
+ * about it meanwhile, and a moment comes in which nothing does.
+ */
+static bool steady(struct mcl_uffd *u, uint64_t start, uint64_t size)
+{
+	unsigned int tries = 0;
+	int err;
+
+	do {
+		err = mcl_uffd_watched(u, start, start + size);
+	} while (err == -EAGAIN && ++tries < STEADY_TRIES);
+	return !err;
+}
 
 static void *proxy_main(void *arg)
 {
@@ -26,11 +44,10 @@ static void *proxy_main(void *arg)
 			mcl_raw_futex_wait(&p->go, PROXY_IDLE);
 			continue;
 		}
-		p->ret = 0;
-		if (go == PROXY_MAP)
-			p->ret = mcl_uffd_watched(u, p->args[0], p->args[0] + p->args[1]) ? -EAGAIN : 0;
-		if (!p->ret)
+		if (go != PROXY_MAP || steady(u, p->args[0], p->args[1]))
 			p->ret = mcl_raw(p->nr, p->args[0], p->args[1], p->args[2], p->args[3], p->args[4], p->args[5]);
+		else
+			p->ret = -EAGAIN;
 		atomic_store(&p->go, PROXY_IDLE);
 		mcl_raw(SYS_write, (uint64_t)u->again_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
 	}

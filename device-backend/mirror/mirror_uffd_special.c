@@ -54,12 +54,13 @@ static long copy_pages(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t s
 	bool watch = vma->kind == VMA_ANON_READ;
 	enum mcl_page_state state = watch ? PAGE_COPY : PAGE_SNAPSHOT;
 	struct mcl_uffd_block *b = mcl_uffd_block(u, start);
+	unsigned int tries = 0;
 	uint64_t done;
 	int err;
 
 	if (!b)
 		return -ENOMEM;
-	if (mcl_uffd_changing(u))
+	if (mcl_uffd_disturbed(u, start, end))
 		return -EAGAIN;
 	if (watch) {
 		err = mcl_uffd_watch(u, vma);
@@ -75,8 +76,9 @@ static long copy_pages(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t s
 		if (err)
 			return err == -ENOMEM ? -ENOMEM : -EFAULT;
 	}
-	if (watch && mcl_uffd_protect(u->host_fd, start, end - start, UFFDIO_WRITEPROTECT_MODE_WP))
-		return -EAGAIN;
+	while (watch && mcl_uffd_protect(u->host_fd, start, end - start, UFFDIO_WRITEPROTECT_MODE_WP))
+		if (++tries == CHANGE_RETRIES || !mcl_uffd_again(u, start, end))
+			return -EAGAIN;
 	done = copy_in(u, start, end, &err);
 	mcl_uffd_set(b, start, start + done, state);
 	if (!watch)

@@ -3,6 +3,10 @@
  * The staging areas: where host pages are between two places. UFFDIO_MOVE hangs them in here, and what becomes of them
  * is decided by those who asked (mirror_uffd_move.c, drop_host_pages()). One area for each kind of memory, since MOVE wants
  * the same rights at both ends; each is accessible only while pages are on their way.
+ *
+ * The areas belong to the host's userfaultfd, as the memory that pages come from. So MOVE fails with -EAGAIN exactly if a
+ * change of the address space is not read yet: what it has moved is what was there after all that is known, and before all
+ * that is not. They belong to it only while they are in use, since else to empty one would be reported as a change itself.
  */
 #include <linux/fs.h>
 #include <sys/mman.h>
@@ -16,9 +20,7 @@ int mcl_uffd_staging_init(struct mcl_uffd *u, struct mcl_reason *why)
 	u->zeros = mcl_private_alloc(&u->memory, MCL_BLOCK_SIZE, 4096);
 	if (!u->bounce || !u->zeros)
 		return mcl_reason(why, -ENOMEM, "out of memory for the pager's buffers");
-	/* Faults by buffers of system calls would wait for this thread; in this one they are errors instead. */
-	u->staging_fd = mcl_uffd_open(UFFD_FEATURE_SIGBUS, why);
-	return u->staging_fd < 0 ? u->staging_fd : 0;
+	return 0;
 }
 
 static int staging_prot(int kind)
@@ -26,7 +28,7 @@ static int staging_prot(int kind)
 	return PROT_READ | PROT_WRITE | (kind == STAGING_EXEC || kind == STAGING_LOCKED_EXEC ? PROT_EXEC : 0);
 }
 
-/* An area that nobody can touch, watched: outside mcl_uffd_take() a load from it must be an ordinary fault. */
+/* An area that nobody can touch: outside mcl_uffd_take() a load from it must be an ordinary fault. */
 static uint64_t make_staging(struct mcl_uffd *u, int kind)
 {
 	uint64_t reserve, at;
@@ -39,8 +41,7 @@ static uint64_t make_staging(struct mcl_uffd *u, int kind)
 		return 0;
 	at = mcl_block_down(reserve + MCL_BLOCK_SIZE - 1);
 	mcl_raw_madvise(reserve, 2 * MCL_BLOCK_SIZE, MADV_DONTFORK);
-	if ((kind >= STAGING_LOCKED && mcl_raw(SYS_mlock2, at, MCL_BLOCK_SIZE, MLOCK_ONFAULT, 0, 0, 0)) ||
-	    mcl_uffd_register(u->staging_fd, at, MCL_BLOCK_SIZE, UFFDIO_REGISTER_MODE_MISSING)) {
+	if (kind >= STAGING_LOCKED && mcl_raw(SYS_mlock2, at, MCL_BLOCK_SIZE, MLOCK_ONFAULT, 0, 0, 0)) {
 		mcl_raw(SYS_munmap, reserve, 2 * MCL_BLOCK_SIZE, 0, 0, 0, 0);
 		return 0;
 	}
@@ -51,21 +52,25 @@ static uint64_t make_staging(struct mcl_uffd *u, int kind)
 
 uint64_t mcl_uffd_staging(struct mcl_uffd *u, int kind)
 {
+	const uint64_t prot = (uint64_t)staging_prot(kind);
+
 	if (!u->staging[kind])
 		u->staging[kind] = make_staging(u, kind);
-	if (u->staging[kind] && !u->staging_open[kind]) {
-		mcl_uffd_staging_clean(u);
-		u->staging_open[kind] =
-			!mcl_raw(SYS_mprotect, u->staging[kind], MCL_BLOCK_SIZE, (uint64_t)staging_prot(kind), 0, 0, 0);
-		u->staging_used[kind] = true;
-	}
-	return u->staging_open[kind] ? u->staging[kind] : 0;
+	if (!u->staging[kind] || u->staging_open[kind])
+		return u->staging[kind];
+	mcl_uffd_staging_clean(u);
+	if (mcl_raw(SYS_mprotect, u->staging[kind], MCL_BLOCK_SIZE, prot, 0, 0, 0) ||
+	    mcl_uffd_register(u->host_fd, u->staging[kind], MCL_BLOCK_SIZE, UFFDIO_REGISTER_MODE_MISSING))
+		return 0;
+	u->staging_open[kind] = u->staging_used[kind] = true;
+	return u->staging[kind];
 }
 
 void mcl_uffd_staging_clean(struct mcl_uffd *u)
 {
 	for (int kind = 0; kind < STAGING_COUNT; kind++) {
 		if (u->staging_used[kind] && !u->staging_open[kind]) {
+			mcl_uffd_unregister(u->host_fd, u->staging[kind], MCL_BLOCK_SIZE);
 			mcl_raw_madvise(u->staging[kind], MCL_BLOCK_SIZE, MADV_DONTNEED_LOCKED);
 			u->staging_used[kind] = false;
 		}

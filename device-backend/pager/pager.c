@@ -10,6 +10,7 @@
 #include "pager/pager_private.h"
 
 #define PRIVATE_SIZE (512ull << 20)
+#define EVENT_ROUNDS 4
 
 static void wait_for_something(struct mcl_pager *p)
 {
@@ -43,7 +44,8 @@ static void *pager_main(void *arg)
 	struct mcl_pager *p = arg;
 
 	while (!atomic_load(&p->stop)) {
-		while (mcl_pager_events(p) > 0)
+		/* Events need not end: some thread may change the address space all the time. */
+		for (int i = 0; i < EVENT_ROUNDS && mcl_pager_events(p) > 0; i++)
 			;
 		mcl_pager_serve_requests(p);
 		wait_for_something(p);
