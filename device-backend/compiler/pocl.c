@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "compiler/huge_heap.h"
 #include "compiler/pocl.h"
 #include "compiler/target.h"
 
@@ -48,7 +49,7 @@ int pocl_environment(const char *folder)
 		return -ENOMEM;
 	err = setenv("PATH", path, 1);
 	free(path);
-	if (err)
+	if (err || mcl_huge_heap_bequeath())
 		return -ENOMEM;
 	/* One worker thread is enough for a process that runs no kernel. */
 	if (setenv("POCL_CACHE_DIR", folder, 1) || setenv("POCL_DEVICES", "cpu", 1) ||

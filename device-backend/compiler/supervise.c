@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "compiler/huge_heap.h"
 #include "compiler/supervise.h"
 #include "compiler/verdict.h"
 #include "compiler/work_folder.h"
@@ -25,6 +26,7 @@ static void run_child(pid_t parent, const sigset_t *old_mask, const char *folder
 		_exit(MCL_VERDICT_CRASHED);
 	setrlimit(RLIMIT_CORE, &no_core); /* a crash is a failed build, not a file in the user's folder */
 	sigprocmask(SIG_SETMASK, old_mask, NULL);
+	mcl_huge_heap_use();
 	verdict = work(folder, ctx);
 	fflush(NULL);
 	_exit(verdict); /* LLVM's destructors would only cost time */
