@@ -32,17 +32,24 @@ static void run_child(pid_t parent, const sigset_t *old_mask, const char *folder
 	_exit(verdict); /* LLVM's destructors would only cost time */
 }
 
-/* Wait for @child; a deadly signal meanwhile is returned in *@caught and ends the child. Returns its wait status. */
+/*
+ * Wait for @child; a deadly signal meanwhile is returned in *@caught and ends the child. What it started and left behind, a
+ * linker for example, ends before it is reaped. Returns its wait status.
+ */
 static int wait_for(pid_t child, const sigset_t *mask, int *caught)
 {
+	siginfo_t info = { 0 };
 	int status;
 
 	*caught = 0;
 	for (;;) {
 		int sig;
 
-		if (waitpid(child, &status, WNOHANG) == child)
+		if (waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == child) {
+			kill(-child, SIGKILL);
+			waitpid(child, &status, 0);
 			return status;
+		}
 		sig = sigwaitinfo(mask, NULL);
 		if (sig > 0 && sig != SIGCHLD && !*caught) {
 			*caught = sig;

@@ -9,11 +9,10 @@
 
 #include "compiler/assemble.h"
 #include "compiler/jam.h"
+#include "compiler/pocl_temp.h"
 #include "compiler/target.h"
 #include "compiler/translate.h"
 
-/* POCL hands the bitcode over in a file of this name and leaves it there. */
-#define BITCODE_PREFIX "/tmp/pocl-parallel"
 #define NOTES "jammed"
 
 int mcl_translate_build(struct mcl_translation *t, const char *folder, char **log, struct mcl_reason *why)
@@ -21,6 +20,7 @@ int mcl_translate_build(struct mcl_translation *t, const char *folder, char **lo
 	int err = pocl_environment(folder);
 
 	*log = NULL;
+	mcl_pocl_temp_in(folder);
 	if (err)
 		return mcl_reason(why, err, "no memory");
 	err = pocl_open(t->library, &t->pocl, why);
@@ -43,14 +43,14 @@ static int request_jam(const struct mcl_translation *t)
 	int err;
 
 	/* A shell reads it. */
-	if (strchr(t->self, '\'') || asprintf(&command, "'%s' --jam-bitcode %%(bc)", t->self) < 0)
+	if (strchr(t->self, '\'') || asprintf(&command, "'%s' --jam-bitcode '%%(bc)'", t->self) < 0)
 		return -ENOMEM;
 	err = setenv("POCL_BITCODE_FINALIZER", command, 1) ? -ENOMEM : 0;
 	free(command);
 	return err;
 }
 
-/* Remove POCL's left-overs. Returns whether anything was jammed. */
+/* Remove the files that POCL handed the bitcode over in and left there. Returns whether anything was jammed. */
 static bool read_notes(const char *folder)
 {
 	char path[PATH_MAX], line[PATH_MAX];
@@ -60,9 +60,11 @@ static bool read_notes(const char *folder)
 	snprintf(path, sizeof(path), "%s/" NOTES, folder);
 	notes = fopen(path, "re");
 	while (notes && fgets(line, sizeof(line), notes)) {
+		const char *name = strrchr(line, '/');
+
 		line[strcspn(line, "\n")] = '\0';
 		jammed |= line[0] == '1';
-		if (line[0] && strncmp(line + 1, BITCODE_PREFIX, strlen(BITCODE_PREFIX)) == 0)
+		if (name && strncmp(name + 1, MCL_POCL_TEMP_NAME, strlen(MCL_POCL_TEMP_NAME)) == 0)
 			unlink(line + 1);
 	}
 	if (notes)

@@ -371,6 +371,32 @@ static void nothing_is_left_behind(void **state)
 			 0);
 }
 
+/* Killed while another process rewrites the code so that work-items share a loop: what that one works on goes away, too. */
+static void no_bitcode_is_left_behind(void **state)
+{
+	static const char *const folders[] = { "tmp", "a 'b' $1" };
+
+	(void)state;
+	write_file("p.cl", "kernel void p(global const int *a, global int *c, int n) { size_t x = get_global_id(0);\n"
+			   "	int s = 0; for (int k = 0; k < n; k++) s += a[k] * a[k * 64 + x]; c[x] = s; }\n");
+	assert_int_equal(
+		run("rm -rf tmp; mkdir tmp; TMPDIR=$PWD/tmp $CC --jam --kernel=p --local-size=32,1,1 p.cl & pid=$!\n"
+		    "for i in $(seq 2000); do ls tmp/*/pocl-parallel_*.bc && break; sleep 0.01; done\n"
+		    "ls tmp/*/pocl-parallel_*.bc && kill -TERM $pid; wait $pid; test $? = 143"),
+		0);
+	assert_int_equal(run("test -z \"$(ls -A tmp)\""), 0);
+	/* It works wherever it may be; in a folder that no shell would take POCL's own place is used. */
+	for (int i = 0; i < 2; i++) {
+		setenv("FOLDER", folders[i], 1);
+		assert_int_equal(
+			run("mkdir -p \"$FOLDER\" && TMPDIR=\"$PWD/$FOLDER\" $CC -o p.mclo --jam --kernel=p "
+			    "--local-size=32,1,1 p.cl && test -z \"$(ls -A \"$FOLDER\")\" && $CC --dump p.mclo"),
+			0);
+		assert_true(output_has("loops"));
+	}
+	unsetenv("FOLDER");
+}
+
 /* A full disk is not a program that does not compile. */
 static void no_room(void **state)
 {
@@ -463,6 +489,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(the_program_is_a_proper_tool),
 		cmocka_unit_test(the_surroundings_do_not_matter),
 		cmocka_unit_test(nothing_is_left_behind),
+		cmocka_unit_test(no_bitcode_is_left_behind),
 		cmocka_unit_test(no_room),
 		cmocka_unit_test(it_ends_with_the_application),
 	};
