@@ -7,12 +7,14 @@
  * implementation runs once, one after the other, and the order turns by one from round to round, so that a machine that
  * grows slower or busier meets all alike. Before the first round each implementation runs the case once to fill its
  * private caches; rows called cold get empty ones each time. A latency is the minimum over the rounds of the median
- * within a run, everything else is the median of the rounds. How a ratio is made of them says bench_ratio().
+ * within a run, everything else is the median of the rounds. A ratio is the median of the ratios within a round, or, where a
+ * case measures its limit too, within a process.
  *
  * Does not measure anything itself (case/), start processes (runner.c), judge (rows.c) or print (report.c).
  */
 #include <argp.h>
 #include <errno.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -137,7 +139,7 @@ static void warm_up(struct runner *r, struct bench_result *result, bool alive[WH
 	for (int who = 0; who < WHO_COUNT; who++) {
 		const char *name = case_of(result->row, who);
 		char why[256];
-		double value;
+		double value, limit;
 		int err;
 
 		if (!name || !alive[who])
@@ -147,7 +149,7 @@ static void warm_up(struct runner *r, struct bench_result *result, bool alive[WH
 		if (who == WHO_LIMIT || result->row->cold)
 			continue;
 		progress("%s: warming %s up", result->row->id, bench_who_name(who));
-		err = runner_run(r, who, name, RUN_WARM, &value, why, sizeof(why));
+		err = runner_run(r, who, name, RUN_WARM, &value, &limit, why, sizeof(why));
 		if (err) {
 			say_failure(result->row, who, err, why);
 			alive[who] = false;
@@ -174,7 +176,11 @@ static void measure_row(struct runner *r, struct bench_result *result, const boo
 				continue;
 			progress("%s: round %u of %u, %s", result->row->id, round + 1, rounds, bench_who_name(who));
 			err = runner_run(r, who, name, result->row->cold ? RUN_COLD : RUN_MEASURE, &s->values[s->count],
-					 why, sizeof(why));
+					 &s->limits[s->count], why, sizeof(why));
+			if (!err && result->row->paired && isnan(s->limits[s->count])) {
+				snprintf(why, sizeof(why), "gave no limit");
+				err = -ECHILD;
+			}
 			if (!err) {
 				s->count++;
 				continue;
@@ -185,6 +191,8 @@ static void measure_row(struct runner *r, struct bench_result *result, const boo
 			alive[who] = false;
 		}
 	}
+	if (result->row->paired && available[WHO_LIMIT])
+		bench_gather_limits(result->series);
 	bench_settle(result);
 }
 
@@ -193,14 +201,14 @@ static void find_available(struct runner *r, const bool skip[WHO_COUNT], bool av
 			   char notes[WHO_COUNT][256])
 {
 	for (int who = 0; who < WHO_COUNT; who++) {
-		double value;
+		double value, limit;
 		int err = 0;
 
 		available[who] = !skip[who];
 		if (skip[who] || who == WHO_LIMIT)
 			continue;
 		progress("trying %s", bench_who_name(who));
-		err = runner_run(r, who, "init", RUN_WARM, &value, notes[who], sizeof(notes[who]));
+		err = runner_run(r, who, "init", RUN_WARM, &value, &limit, notes[who], sizeof(notes[who]));
 		if (err) {
 			available[who] = false;
 			if (!notes[who][0])

@@ -71,13 +71,13 @@ static int put_row(struct libscols_table *table, const struct bench_result *r)
 		err = scols_line_set_data(line, COL_SHARED + who, text);
 	}
 	if (!err)
-		err = put_ratio(line, COL_SHARED_POCL, bench_ratio(&s[WHO_SHARED], &s[WHO_POCL], r->row->pick));
+		err = put_ratio(line, COL_SHARED_POCL, bench_compare(r->row, s, WHO_SHARED, WHO_POCL));
 	if (!err)
-		err = put_ratio(line, COL_UFFD_POCL, bench_ratio(&s[WHO_UFFD], &s[WHO_POCL], r->row->pick));
+		err = put_ratio(line, COL_UFFD_POCL, bench_compare(r->row, s, WHO_UFFD, WHO_POCL));
 	if (!err)
-		err = put_ratio(line, COL_SHARED_LIMIT, bench_ratio(&s[WHO_SHARED], &s[WHO_LIMIT], r->row->pick));
+		err = put_ratio(line, COL_SHARED_LIMIT, bench_compare(r->row, s, WHO_SHARED, WHO_LIMIT));
 	if (!err)
-		err = put_ratio(line, COL_UFFD_LIMIT, bench_ratio(&s[WHO_UFFD], &s[WHO_LIMIT], r->row->pick));
+		err = put_ratio(line, COL_UFFD_LIMIT, bench_compare(r->row, s, WHO_UFFD, WHO_LIMIT));
 	if (err)
 		return err;
 	if (r->row->mark > 0)
@@ -116,22 +116,31 @@ static json_t *number_or_null(double value)
 	return isnan(value) ? json_null() : json_real(value);
 }
 
+static json_t *list_json(const double *values, unsigned int count)
+{
+	json_t *list = json_array();
+
+	for (unsigned int i = 0; i < count; i++)
+		json_array_append_new(list, json_real(values[i]));
+	return list;
+}
+
 static json_t *row_json(const struct bench_result *r)
 {
-	json_t *values = json_object(), *rounds = json_object();
+	json_t *values = json_object(), *rounds = json_object(), *limits = json_object();
 
 	for (int who = 0; who < WHO_COUNT; who++) {
-		json_t *list = json_array();
+		const struct bench_series *s = &r->series[who];
 
-		for (unsigned int i = 0; i < r->series[who].count; i++)
-			json_array_append_new(list, json_real(r->series[who].values[i]));
 		json_object_set_new(values, bench_who_name(who), number_or_null(r->values[who]));
-		json_object_set_new(rounds, bench_who_name(who), list);
+		json_object_set_new(rounds, bench_who_name(who), list_json(s->values, s->count));
+		if (r->row->paired && who != WHO_LIMIT)
+			json_object_set_new(limits, bench_who_name(who), list_json(s->limits, s->count));
 	}
-	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:s, s:s}", "id", r->row->id, "title", r->row->title,
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:s}", "id", r->row->id, "title", r->row->title,
 			 "unit", r->row->unit == UNIT_TIME ? "ns" : "bytes", "picked",
-			 r->row->pick == PICK_MEDIAN ? "median" : "minimum", "values", values, "rounds", rounds, "mark",
-			 r->row->mark > 0 ? json_real(r->row->mark) : json_null(), "against",
+			 r->row->pick == PICK_MEDIAN ? "median" : "minimum", "values", values, "rounds", rounds,
+			 "limits", limits, "mark", r->row->mark > 0 ? json_real(r->row->mark) : json_null(), "against",
 			 bench_who_name(r->row->against), "verdict", bench_verdict_name(r->verdict));
 }
 

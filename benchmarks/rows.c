@@ -47,24 +47,24 @@ const struct bench_row bench_rows[] = {
 	{ .id = "triad-svm",
 	  .title = "triad, SVM, 3 x 64 MiB",
 	  .measure = "triad-svm",
-	  .limit = "limit-triad",
-	  .pick = PICK_BEST,
+	  .paired = true,
+	  .pick = PICK_MEDIAN,
 	  .against = WHO_LIMIT,
 	  .mark = 1.05,
 	  .marked = BOTH },
 	{ .id = "triad-malloc",
 	  .title = "triad, malloc, after first touch",
 	  .measure = "triad-malloc",
-	  .limit = "limit-triad",
-	  .pick = PICK_BEST,
+	  .paired = true,
+	  .pick = PICK_MEDIAN,
 	  .against = WHO_LIMIT,
 	  .mark = 1.05,
 	  .marked = BOTH },
 	{ .id = "chase",
 	  .title = "pointer chase, malloc, one step",
 	  .measure = "chase",
-	  .limit = "limit-chase",
-	  .pick = PICK_BEST,
+	  .paired = true,
+	  .pick = PICK_MEDIAN,
 	  .against = WHO_LIMIT,
 	  .mark = 1.05,
 	  .marked = BOTH },
@@ -149,23 +149,51 @@ double bench_pick(const struct bench_series *series, enum bench_pick pick)
 		return NAN;
 	memcpy(sorted, series->values, n * sizeof(*sorted));
 	qsort(sorted, n, sizeof(*sorted), compare);
-	if (pick != PICK_MEDIAN)
+	if (pick == PICK_MIN)
 		return sorted[0];
 	return n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
 }
 
-double bench_ratio(const struct bench_series *a, const struct bench_series *b, enum bench_pick pick)
+/* The median of the ratios of @count values. */
+static double median_ratio(const double *a, const double *b, unsigned int count)
 {
-	struct bench_series ratios = { .count = a->count < b->count ? a->count : b->count };
+	struct bench_series ratios = { .count = count };
 
-	for (unsigned int i = 0; i < ratios.count; i++) {
-		if (b->values[i] <= 0)
+	for (unsigned int i = 0; i < count; i++) {
+		if (b[i] <= 0)
 			return NAN;
-		ratios.values[i] = a->values[i] / b->values[i];
+		ratios.values[i] = a[i] / b[i];
 	}
-	if (pick == PICK_BEST)
-		return bench_pick(a, pick) / bench_pick(b, pick);
 	return bench_pick(&ratios, PICK_MEDIAN);
+}
+
+double bench_ratio(const struct bench_series *a, const struct bench_series *b)
+{
+	return median_ratio(a->values, b->values, a->count < b->count ? a->count : b->count);
+}
+
+double bench_compare(const struct bench_row *row, const struct bench_series series[WHO_COUNT], enum bench_who who,
+		     enum bench_who against)
+{
+	const struct bench_series *s = &series[who];
+
+	if (!row->paired || against != WHO_LIMIT)
+		return bench_ratio(s, &series[against]);
+	/* Whoever does not want limits gets none. */
+	return series[WHO_LIMIT].count ? median_ratio(s->values, s->limits, s->count) : NAN;
+}
+
+void bench_gather_limits(struct bench_series series[WHO_COUNT])
+{
+	struct bench_series *limit = &series[WHO_LIMIT];
+
+	for (int who = 0; who < WHO_LIMIT; who++) {
+		for (unsigned int i = 0; i < series[who].count; i++)
+			if (i >= limit->count || series[who].limits[i] < limit->values[i])
+				limit->values[i] = series[who].limits[i];
+		if (limit->count < series[who].count)
+			limit->count = series[who].count;
+	}
 }
 
 enum bench_verdict bench_judge(const struct bench_row *row, const struct bench_series series[WHO_COUNT],
@@ -179,7 +207,7 @@ enum bench_verdict bench_judge(const struct bench_row *row, const struct bench_s
 	if (row->mark <= 0)
 		return VERDICT_NONE;
 	for (int who = 0; who < WHO_MIRRORCL; who++) {
-		double ratio = bench_ratio(&series[who], &series[row->against], row->pick);
+		double ratio = bench_compare(row, series, who, row->against);
 
 		if (!row->marked[who] || isnan(ratio))
 			continue;

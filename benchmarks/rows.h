@@ -30,11 +30,6 @@ enum bench_unit {
 enum bench_pick {
 	PICK_MIN, /* latencies: what disturbs them only ever adds */
 	PICK_MEDIAN,
-	/*
-	 * Memory at its limits: the minimum, and as a ratio that of the minima. How fast a machine's memory is changes from one
-	 * second to the next where others use it too, by half and more; what a program can do shows when it is left alone.
-	 */
-	PICK_BEST,
 };
 
 struct bench_row {
@@ -42,6 +37,7 @@ struct bench_row {
 	const char *title;
 	const char *measure; /* case of mirrorcl-bench-case */
 	const char *limit; /* case that gives the limit, or NULL */
+	bool paired; /* .measure itself gives a limit, measured in the same process by turns; .limit is NULL then */
 	enum bench_unit unit;
 	enum bench_pick pick;
 	bool cold; /* every run starts with empty caches */
@@ -58,20 +54,30 @@ const struct bench_row *bench_find_row(const char *id);
 
 #define BENCH_MAX_ROUNDS 99u
 
-/* The values of one row by one implementation, one each round. */
+/* The values of one row by one implementation, one each round; in a paired row, each with the limit of its own process. */
 struct bench_series {
 	unsigned int count;
-	double values[BENCH_MAX_ROUNDS];
+	double values[BENCH_MAX_ROUNDS], limits[BENCH_MAX_ROUNDS];
 };
 
 /* The series as one number; NAN when it is empty. Reorders nothing. */
 double bench_pick(const struct bench_series *series, enum bench_pick pick);
 
 /*
- * How @a compares with @b, both of a row that picks like this: the median over the rounds of the ratio within a round,
- * because what the machine does to a round it does to both; but see PICK_BEST. NAN when there is nothing to compare.
+ * How @a compares with @b: the median over the rounds of the ratio within a round, because what the machine does to a
+ * round it does to both. NAN when there is nothing to compare.
  */
-double bench_ratio(const struct bench_series *a, const struct bench_series *b, enum bench_pick pick);
+double bench_ratio(const struct bench_series *a, const struct bench_series *b);
+
+/*
+ * How @who compares with @against, which is WHO_POCL or WHO_LIMIT: bench_ratio(), but in a paired row each value with
+ * the limit of its own process. NAN when there is nothing to compare.
+ */
+double bench_compare(const struct bench_row *row, const struct bench_series series[WHO_COUNT], enum bench_who who,
+		     enum bench_who against);
+
+/* Of a paired row: what is shown as the limit is, of each round, the smallest of all limits that were measured in it. */
+void bench_gather_limits(struct bench_series series[WHO_COUNT]);
 
 enum bench_verdict {
 	VERDICT_NONE, /* no mark, or nothing to compare */

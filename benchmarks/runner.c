@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -187,10 +188,10 @@ static void last_line(int fd, char *why, size_t size)
 	snprintf(why, size, "%s", line ? line + 1 : text);
 }
 
-int runner_run(struct runner *r, enum bench_who who, const char *name, enum runner_mode mode, double *value, char *why,
-	       size_t why_size)
+int runner_run(struct runner *r, enum bench_who who, const char *name, enum runner_mode mode, double *value,
+	       double *limit, char *why, size_t why_size)
 {
-	char cache[PATH_MAX + 32], text[64], *end;
+	char cache[PATH_MAX + 32], text[64], *end, *second;
 	int out = -1, errors = -1, status = 0, err;
 	pid_t pid;
 
@@ -224,6 +225,9 @@ int runner_run(struct runner *r, enum bench_who who, const char *name, enum runn
 	}
 	read_back(out, text, sizeof(text));
 	*value = strtod(text, &end);
+	*limit = strtod(end, &second);
+	if (second == end)
+		*limit = NAN;
 	if (end == text) {
 		snprintf(why, why_size, "gave no number");
 		err = -ECHILD;

@@ -33,10 +33,11 @@ enum runner_mode {
 };
 
 /*
- * Run case @name as @who sees it and wait. Returns 0 and the number in *@value; -ETIMEDOUT, -ECHILD (it failed or gave no
+ * Run case @name as @who sees it and wait. Returns 0 and the number in *@value, and in *@limit the one that it was
+ * compared with there, or NAN; -ETIMEDOUT, -ECHILD (it failed or gave no
  * number) with the last line it wrote to standard error in @why; other -errno when it could not be started.
  */
-int runner_run(struct runner *r, enum bench_who who, const char *name, enum runner_mode mode, double *value, char *why,
-	       size_t why_size);
+int runner_run(struct runner *r, enum bench_who who, const char *name, enum runner_mode mode, double *value,
+	       double *limit, char *why, size_t why_size);
 
 #endif

@@ -16,12 +16,19 @@ struct bench_options {
 	const char *platform; /* part of the name of the platform to use; NULL: the first one */
 	uint64_t start_ns; /* when the driver program started this process, now_ns() time; 0 if unknown */
 	bool warm; /* a run that only fills caches: what is measured does not count */
+	bool verbose; /* say on standard error what a number was chosen from */
 };
 
-/* One way to measure. run() returns nanoseconds (or bytes, where the row says so); errors end the process. */
+/* What the device took and what plain C took for the same, in one process: see turns.c. */
+struct bench_pair {
+	double device, limit;
+};
+
+/* One way to measure: one of the two. Nanoseconds (or bytes, where the row says so); errors end the process. */
 struct bench_case {
 	const char *name;
 	double (*run)(const struct bench_options *opt);
+	struct bench_pair (*run_pair)(const struct bench_options *opt);
 };
 
 /* Tables with a NULL name at the end, one for each file case_*.c. */
@@ -52,6 +59,8 @@ struct device {
 
 void device_open(struct device *dev, const struct bench_options *opt);
 void device_close(struct device *dev);
+/* How many compute units it has. */
+unsigned int device_units(const struct device *dev);
 
 /* Build @source with @options (NULL: none) and make the kernel @name of it. Dies with the build log. */
 cl_kernel device_kernel(struct device *dev, const char *source, const char *options, const char *name);
@@ -66,6 +75,30 @@ void finish(struct device *dev);
 
 /* Sort @n values and return the middle one. */
 double median(double *values, size_t n);
+
+/* ---- device and host by turns (turns.c) ---- */
+
+struct turns {
+	void (*device)(void *ctx); /* one pass, complete when it returns */
+	void (*host)(void *ctx); /* the same, on data of its own */
+	void *ctx;
+	unsigned int rounds; /* turns of each */
+	unsigned int before; /* passes of a turn before the one that is timed */
+	unsigned int settle; /* passes of each before the first turn, */
+	uint64_t settle_ns; /* and for how long at least */
+};
+
+/* What a pass of the device took, and what one of the host took beside it. */
+struct bench_pair take_turns(const struct turns *t, const struct bench_options *opt);
+
+/* ---- plain C (host.c): what the compiler makes best of it for this very processor ---- */
+
+/* Start so many threads. Called once, before the next ones. */
+void host_threads(unsigned int count);
+/* Call fn(arg, part, parts) on each of the threads, this one among them; returns when all are done. */
+void host_parallel(void (*fn)(void *arg, unsigned int part, unsigned int parts), void *arg);
+/* a = b + TRIAD_SCALE * c, TRIAD_COUNT elements, on all threads. */
+void host_triad(float *a, const float *b, const float *c);
 
 /* ---- inputs that the kernels and the host loops (limit) must share to be comparable ---- */
 
@@ -90,6 +123,10 @@ struct node {
  * machine did something else, do not count.
  */
 double round_trips(_Atomic uint32_t *flag);
+
+struct node;
+/* Go on by @steps nodes from *@n. Returns the sum of their values. */
+uint64_t host_chase(const struct node **n, uint64_t steps);
 
 /* CHASE_COUNT nodes from malloc(), one each, linked in one random cycle (the same one every time). */
 struct node *chase_build(void);

@@ -78,6 +78,6 @@ static double run_sgemm(const struct bench_options *opt)
 }
 
 const struct bench_case bench_compute_cases[] = {
-	{ "sgemm", run_sgemm },
+	{ "sgemm", run_sgemm, NULL },
 	{ 0 },
 };

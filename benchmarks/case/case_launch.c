@@ -112,5 +112,9 @@ static double run_pong(const struct bench_options *opt)
 }
 
 const struct bench_case bench_launch_cases[] = {
-	{ "empty", run_empty }, { "burst", run_burst }, { "live-svm", run_live }, { "round-trip", run_pong }, { 0 },
+	{ "empty", run_empty, NULL },
+	{ "burst", run_burst, NULL },
+	{ "live-svm", run_live, NULL },
+	{ "round-trip", run_pong, NULL },
+	{ 0 },
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * The limits: the same work in plain C on the host, with as many threads as the device has compute units where the device
- * would use them all. Compiled for this very processor (-O3 -march=native), as OpenCL kernels are. No OpenCL is called.
+ * Limits that are measured for themselves: the same work in plain C on the host, with as many threads as there are
+ * processors. Compiled for this very processor (-O3 -march=native), as OpenCL kernels are. No OpenCL is called.
  */
 #include <math.h>
 #include <pthread.h>
@@ -15,105 +15,6 @@
 #include "case/case.h"
 
 #define PASSES 9u
-#define MAX_THREADS 256
-
-/* Call fn(arg, part, parts) on as many threads as this process may use processors; returns when all are done. */
-struct part {
-	pthread_t thread;
-	void (*fn)(void *arg, unsigned int part, unsigned int parts);
-	void *arg;
-	unsigned int index, count;
-};
-
-static void *part_main(void *p)
-{
-	struct part *part = p;
-
-	part->fn(part->arg, part->index, part->count);
-	return NULL;
-}
-
-static void in_parallel(void (*fn)(void *, unsigned int, unsigned int), void *arg)
-{
-	static struct part parts[MAX_THREADS];
-	unsigned int n = 1;
-	cpu_set_t set;
-
-	if (!sched_getaffinity(0, sizeof(set), &set))
-		n = (unsigned int)CPU_COUNT(&set);
-	if (n > MAX_THREADS)
-		n = MAX_THREADS;
-	for (unsigned int i = 0; i < n; i++) {
-		parts[i] = (struct part){ .fn = fn, .arg = arg, .index = i, .count = n };
-		/* The last part runs here. */
-		if (i + 1 < n && pthread_create(&parts[i].thread, NULL, part_main, &parts[i]))
-			die("cannot start a thread");
-	}
-	part_main(&parts[n - 1]);
-	for (unsigned int i = 0; i + 1 < n; i++)
-		pthread_join(parts[i].thread, NULL);
-}
-
-struct triad {
-	float *a, *b, *c;
-};
-
-static void triad_part(void *arg, unsigned int part, unsigned int parts)
-{
-	const struct triad *t = arg;
-	size_t from = (size_t)TRIAD_COUNT * part / parts, to = (size_t)TRIAD_COUNT * (part + 1) / parts;
-	float *restrict a = t->a;
-	const float *restrict b = t->b, *restrict c = t->c;
-
-	for (size_t i = from; i < to; i++)
-		a[i] = b[i] + TRIAD_SCALE * c[i];
-}
-
-static double run_triad(const struct bench_options *opt)
-{
-	const size_t bytes = TRIAD_COUNT * sizeof(float);
-	struct triad t = { must_alloc(bytes), must_alloc(bytes), must_alloc(bytes) };
-	double times[PASSES];
-
-	(void)opt;
-	for (uint32_t i = 0; i < TRIAD_COUNT; i++) {
-		t.a[i] = 0;
-		t.b[i] = (float)(i % 1000);
-		t.c[i] = (float)(i % 77);
-	}
-	for (unsigned int i = 0; i < PASSES; i++) {
-		uint64_t start = now_ns();
-
-		in_parallel(triad_part, &t);
-		times[i] = (double)(now_ns() - start);
-	}
-	return median(times, PASSES);
-}
-
-static double run_chase(const struct bench_options *opt)
-{
-	struct node *n;
-	double times[3];
-	uint64_t sum = 0;
-
-	(void)opt;
-	on_one_processor();
-	n = chase_build();
-	for (int pass = -1; pass < 3; pass++) {
-		uint64_t start = now_ns();
-
-		sum = 0;
-		for (uint32_t i = 0; i < CHASE_COUNT; i++) {
-			sum += n->value;
-			n = n->next;
-		}
-		if (pass >= 0)
-			times[pass] = (double)(now_ns() - start) / CHASE_COUNT;
-		if (sum != (uint64_t)CHASE_COUNT * (CHASE_COUNT - 1) / 2)
-			die("chase: the sum is %llu", (unsigned long long)sum);
-	}
-	return median(times, 3);
-}
 
 struct sgemm {
 	float *a, *b, *c;
@@ -139,6 +40,13 @@ static void sgemm_part(void *arg, unsigned int part, unsigned int parts)
 	}
 }
 
+static unsigned int processors(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) ? 1 : (unsigned int)CPU_COUNT(&set);
+}
+
 static double run_sgemm(const struct bench_options *opt)
 {
 	const size_t count = SGEMM_SIZE * SGEMM_SIZE, bytes = count * sizeof(float);
@@ -150,11 +58,12 @@ static double run_sgemm(const struct bench_options *opt)
 		m.a[i] = (float)(i % 13);
 		m.b[i] = (float)(i % 7);
 	}
-	in_parallel(sgemm_part, &m);
+	host_threads(processors());
+	host_parallel(sgemm_part, &m);
 	for (unsigned int i = 0; i < PASSES; i++) {
 		uint64_t start = now_ns();
 
-		in_parallel(sgemm_part, &m);
+		host_parallel(sgemm_part, &m);
 		times[i] = (double)(now_ns() - start);
 	}
 	if (!isfinite(m.c[count - 1]))
@@ -212,11 +121,9 @@ static double run_start(const struct bench_options *opt)
 }
 
 const struct bench_case bench_limit_cases[] = {
-	{ "limit-triad", run_triad },
-	{ "limit-chase", run_chase },
-	{ "limit-sgemm", run_sgemm },
-	{ "limit-memcpy", run_memcpy },
-	{ "limit-round-trip", run_pong },
-	{ "limit-start", run_start },
+	{ "limit-sgemm", run_sgemm, NULL },
+	{ "limit-memcpy", run_memcpy, NULL },
+	{ "limit-round-trip", run_pong, NULL },
+	{ "limit-start", run_start, NULL },
 	{ 0 },
 };

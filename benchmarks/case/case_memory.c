@@ -5,9 +5,10 @@
 
 #include "case/case.h"
 
-#define TRIAD_PASSES 15u
-#define TRIAD_SETTLE_NS 150000000ull /* until the threads of the device have found their processors */
-#define CHASE_PASSES 3u
+#define TRIAD_ROUNDS 40u
+#define TRIAD_SETTLE_NS 100000000ull
+#define CHASE_PARTS 16u /* turns on one way round */
+#define CHASE_ROUNDS (4 * CHASE_PARTS)
 #define PASS_ITEMS 4096u
 
 static const char triad_source[] = "__kernel void triad(__global float *a, __global const float *b,\n"
@@ -17,107 +18,194 @@ static const char triad_source[] = "__kernel void triad(__global float *a, __glo
 				   "	a[i] = b[i] + 3.0f * c[i];\n"
 				   "}\n";
 
-/* Median time of one a = b + 3 c over three arrays of 64 MiB, all of which the device has touched before. */
-static double triad(struct device *dev, float *a, float *b, float *c, bool warm)
-{
-	cl_kernel kernel = device_kernel(dev, triad_source, NULL, "triad");
-	unsigned int passes = warm ? 1 : TRIAD_PASSES;
-	double times[TRIAD_PASSES];
-	uint64_t begin;
-
-	for (uint32_t i = 0; i < TRIAD_COUNT; i++) {
-		a[i] = 0;
-		b[i] = (float)(i % 1000);
-		c[i] = (float)(i % 77);
-	}
-	set_pointer(kernel, 0, a);
-	set_pointer(kernel, 1, b);
-	set_pointer(kernel, 2, c);
-	enqueue(dev, kernel, TRIAD_COUNT, 256);
-	finish(dev);
-	begin = now_ns();
-	do {
-		enqueue(dev, kernel, TRIAD_COUNT, 256);
-		finish(dev);
-	} while (now_ns() - begin < TRIAD_SETTLE_NS);
-	for (unsigned int i = 0; i < passes; i++) {
-		uint64_t start = now_ns();
-
-		enqueue(dev, kernel, TRIAD_COUNT, 256);
-		finish(dev);
-		times[i] = (double)(now_ns() - start);
-	}
-	for (uint32_t i = 0; i < TRIAD_COUNT; i++)
-		if (a[i] != (float)(i % 1000) + TRIAD_SCALE * (float)(i % 77))
-			die("triad: element %u is %g", i, (double)a[i]);
-	return median(times, passes);
-}
-
-static double run_triad_svm(const struct bench_options *opt)
-{
-	const size_t bytes = TRIAD_COUNT * sizeof(float);
-	struct device dev;
-	float *array[3];
-
-	device_open(&dev, opt);
-	for (int i = 0; i < 3; i++) {
-		array[i] = clSVMAlloc(dev.context, CL_MEM_READ_WRITE | CL_MEM_SVM_FINE_GRAIN_BUFFER, bytes, 0);
-		if (!array[i])
-			die("clSVMAlloc of %zu bytes failed", bytes);
-	}
-	return triad(&dev, array[0], array[1], array[2], opt->warm);
-}
-
-static double run_triad_malloc(const struct bench_options *opt)
-{
-	const size_t bytes = TRIAD_COUNT * sizeof(float);
-	struct device dev;
-
-	device_open(&dev, opt);
-	return triad(&dev, must_alloc(bytes), must_alloc(bytes), must_alloc(bytes), opt->warm);
-}
-
-static const char chase_source[] = "struct node { __global struct node *next; ulong value; char pad[48]; };\n"
-				   "__kernel void chase(__global struct node *n, __global ulong *sum, ulong steps)\n"
-				   "{\n"
-				   "	ulong s = 0;\n"
-				   "	for (ulong i = 0; i < steps; i++) {\n"
-				   "		s += n->value;\n"
-				   "		n = n->next;\n"
-				   "	}\n"
-				   "	*sum = s;\n"
-				   "}\n";
-
-/* Time of one step along a random cycle of malloc'd nodes, by one work-item. */
-static double run_chase(const struct bench_options *opt)
-{
-	unsigned int passes = opt->warm ? 1 : CHASE_PASSES;
-	uint64_t *sum = must_alloc(sizeof(*sum));
-	double times[CHASE_PASSES];
-	struct node *first;
+struct triad {
 	struct device dev;
 	cl_kernel kernel;
+	float *device[3], *host[3];
+};
+
+static void triad_device(void *ctx)
+{
+	struct triad *t = ctx;
+
+	enqueue(&t->dev, t->kernel, TRIAD_COUNT, 256);
+	finish(&t->dev);
+}
+
+static void triad_host(void *ctx)
+{
+	struct triad *t = ctx;
+
+	host_triad(t->host[0], t->host[1], t->host[2]);
+}
+
+static void triad_fill(float *const array[3])
+{
+	for (uint32_t i = 0; i < TRIAD_COUNT; i++) {
+		array[0][i] = 0;
+		array[1][i] = (float)(i % 1000);
+		array[2][i] = (float)(i % 77);
+	}
+}
+
+static void triad_check(const float *a, const char *who)
+{
+	for (uint32_t i = 0; i < TRIAD_COUNT; i++)
+		if (a[i] != (float)(i % 1000) + TRIAD_SCALE * (float)(i % 77))
+			die("triad of the %s: element %u is %g", who, i, (double)a[i]);
+}
+
+/* One a = b + 3 c over three arrays of 64 MiB, by as many threads of the host as the device has compute units. */
+static struct bench_pair triad(struct triad *t, const struct bench_options *opt)
+{
+	const struct turns turns = {
+		.device = triad_device,
+		.host = triad_host,
+		.ctx = t,
+		.rounds = TRIAD_ROUNDS,
+		.before = 1,
+		.settle = 1,
+		.settle_ns = TRIAD_SETTLE_NS,
+	};
+	struct bench_pair pair;
+
+	t->kernel = device_kernel(&t->dev, triad_source, NULL, "triad");
+	for (cl_uint i = 0; i < 3; i++)
+		set_pointer(t->kernel, i, t->device[i]);
+	host_threads(device_units(&t->dev));
+	pair = take_turns(&turns, opt);
+	triad_check(t->device[0], "device");
+	triad_check(t->host[0], "host");
+	return pair;
+}
+
+static float *svm_array(struct triad *t)
+{
+	float *array = clSVMAlloc(t->dev.context, CL_MEM_READ_WRITE | CL_MEM_SVM_FINE_GRAIN_BUFFER,
+				  TRIAD_COUNT * sizeof(float), 0);
+
+	if (!array)
+		die("clSVMAlloc of %zu bytes failed", TRIAD_COUNT * sizeof(float));
+	return array;
+}
+
+static struct bench_pair run_triad_svm(const struct bench_options *opt)
+{
+	struct triad t;
+
+	device_open(&t.dev, opt);
+	for (int i = 0; i < 3; i++) {
+		t.device[i] = svm_array(&t);
+		t.host[i] = svm_array(&t);
+	}
+	triad_fill(t.device);
+	triad_fill(t.host);
+	return triad(&t, opt);
+}
+
+/* The data is there before the device is: it is a program's that turns to OpenCL when it has something to compute. */
+static struct bench_pair run_triad_malloc(const struct bench_options *opt)
+{
+	struct triad t;
+
+	for (int i = 0; i < 3; i++) {
+		t.device[i] = must_alloc(TRIAD_COUNT * sizeof(float));
+		t.host[i] = must_alloc(TRIAD_COUNT * sizeof(float));
+	}
+	triad_fill(t.device);
+	triad_fill(t.host);
+	device_open(&t.dev, opt);
+	return triad(&t, opt);
+}
+
+static const char chase_source[] =
+	"struct node { __global struct node *next; ulong value; char pad[48]; };\n"
+	"__kernel void chase(__global struct node *__global *start, __global ulong *sum, ulong steps)\n"
+	"{\n"
+	"	__global struct node *n = *start;\n"
+	"	ulong s = 0;\n"
+	"	for (ulong i = 0; i < steps; i++) {\n"
+	"		s += n->value;\n"
+	"		n = n->next;\n"
+	"	}\n"
+	"	*start = n;\n"
+	"	*sum += s;\n"
+	"}\n";
+
+/* Where a side is, and what it has added up. That of the device is touched by nobody else until the end. */
+struct walk {
+	const struct node *at;
+	uint64_t sum;
+};
+
+struct chase {
+	struct device dev;
+	cl_kernel kernel;
+	struct walk *device, *host;
+	uint64_t device_passes, host_passes;
+};
+
+static void chase_device(void *ctx)
+{
+	struct chase *c = ctx;
+
+	enqueue(&c->dev, c->kernel, 1, 1);
+	finish(&c->dev);
+	c->device_passes++;
+}
+
+static void chase_host(void *ctx)
+{
+	struct chase *c = ctx;
+
+	c->host->sum += host_chase(&c->host->at, CHASE_COUNT / CHASE_PARTS);
+	c->host_passes++;
+}
+
+static struct walk *walk_begin(void)
+{
+	struct walk *w = must_alloc(sizeof(*w));
+
+	*w = (struct walk){ .at = chase_build() };
+	return w;
+}
+
+static void walk_check(const struct walk *w, uint64_t passes, const char *who)
+{
+	const uint64_t ways = passes / CHASE_PARTS;
+
+	/* A run that only fills caches ends somewhere on its way. */
+	if (passes % CHASE_PARTS == 0 && w->sum != ways * CHASE_COUNT * (CHASE_COUNT - 1) / 2)
+		die("chase of the %s: the sum is %llu", who, (unsigned long long)w->sum);
+}
+
+/* Time of one step along a random cycle of malloc'd nodes, by one work-item, everything on one processor. */
+static struct bench_pair run_chase(const struct bench_options *opt)
+{
+	struct chase c = { 0 };
+	const struct turns turns = {
+		.device = chase_device,
+		.host = chase_host,
+		.ctx = &c,
+		.rounds = CHASE_ROUNDS,
+		.settle = CHASE_PARTS,
+	};
+	struct bench_pair pair;
 
 	on_one_processor();
-	device_open(&dev, opt);
-	first = chase_build();
-	kernel = device_kernel(&dev, chase_source, NULL, "chase");
-	set_pointer(kernel, 0, first);
-	set_pointer(kernel, 1, sum);
-	set_ulong(kernel, 2, CHASE_COUNT);
-	enqueue(&dev, kernel, 1, 1);
-	finish(&dev);
-	for (unsigned int i = 0; i < passes; i++) {
-		uint64_t start = now_ns();
-
-		*sum = 0;
-		enqueue(&dev, kernel, 1, 1);
-		finish(&dev);
-		times[i] = (double)(now_ns() - start) / CHASE_COUNT;
-		if (*sum != (uint64_t)CHASE_COUNT * (CHASE_COUNT - 1) / 2)
-			die("chase: the sum is %llu", (unsigned long long)*sum);
-	}
-	return median(times, passes);
+	c.device = walk_begin();
+	c.host = walk_begin();
+	device_open(&c.dev, opt);
+	c.kernel = device_kernel(&c.dev, chase_source, NULL, "chase");
+	set_pointer(c.kernel, 0, &c.device->at);
+	set_pointer(c.kernel, 1, &c.device->sum);
+	set_ulong(c.kernel, 2, CHASE_COUNT / CHASE_PARTS);
+	pair = take_turns(&turns, opt);
+	walk_check(c.device, c.device_passes, "device");
+	walk_check(c.host, c.host_passes, "host");
+	pair.device /= CHASE_COUNT / CHASE_PARTS;
+	pair.limit /= CHASE_COUNT / CHASE_PARTS;
+	return pair;
 }
 
 /*
@@ -192,6 +280,6 @@ static double run_pass_write(const struct bench_options *opt)
 }
 
 const struct bench_case bench_memory_cases[] = {
-	{ "triad-svm", run_triad_svm }, { "triad-malloc", run_triad_malloc }, { "chase", run_chase },
-	{ "pass-read", run_pass_read }, { "pass-write", run_pass_write },     { 0 },
+	{ "triad-svm", NULL, run_triad_svm }, { "triad-malloc", NULL, run_triad_malloc }, { "chase", NULL, run_chase },
+	{ "pass-read", run_pass_read, NULL }, { "pass-write", run_pass_write, NULL },	  { 0 },
 };

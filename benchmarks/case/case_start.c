@@ -188,9 +188,9 @@ static double run_memory(const struct bench_options *opt)
 }
 
 const struct bench_case bench_start_cases[] = {
-	{ "init", run_init },
-	{ "first-kernel", run_first },
-	{ "cold-build", run_cold_build },
-	{ "memory", run_memory },
+	{ "init", run_init, NULL },
+	{ "first-kernel", run_first, NULL },
+	{ "cold-build", run_cold_build, NULL },
+	{ "memory", run_memory, NULL },
 	{ 0 },
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * mirrorcl-bench-case: runs one case once and writes its number to standard output, or to the descriptor that it is told, which
- * a driver's own output cannot reach. Started by mirrorcl-bench; useful by hand under a profiler.
+ * mirrorcl-bench-case: runs one case once and writes its number, or two of them, to standard output, or to the descriptor that it is
+ * told, which a driver's own output cannot reach. Started by mirrorcl-bench; useful by hand under a profiler.
  */
 #include <argp.h>
 #include <stdio.h>
@@ -49,6 +49,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'w':
 		a->opt.warm = true;
 		return 0;
+	case 'v':
+		a->opt.verbose = true;
+		return 0;
 	case 'l':
 		find(NULL);
 		exit(0);
@@ -73,21 +76,35 @@ int main(int argc, char **argv)
 		{ "start", 's', "NS", 0, "When this process was started, CLOCK_MONOTONIC nanoseconds", 0 },
 		{ "result-fd", 'f', "FD", 0, "Where the number goes (default 1)", 0 },
 		{ "warm", 'w', NULL, 0, "Only fill caches: run once more than needed, measure nothing", 0 },
+		{ "verbose", 'v', NULL, 0, "Say on standard error what a number was chosen from", 0 },
 		{ "list", 'l', NULL, 0, "Name the cases", 0 },
 		{ 0 },
 	};
-	static const struct argp argp = { options, parse, "CASE", "Measure one case of the MirrorCL benchmark.",
-					  NULL,	   NULL,  NULL };
+	static const struct argp argp = {
+		options,
+		parse,
+		"CASE",
+		"Measure one case of the MirrorCL benchmark. Prints what the device took and, in some cases, what plain C took.",
+		NULL,
+		NULL,
+		NULL
+	};
 	struct arguments args = { .result_fd = STDOUT_FILENO };
 	const struct bench_case *c;
-	double value;
+	int written;
 
 	argp_parse(&argp, argc, argv, 0, NULL, &args);
 	c = find(args.name);
 	if (!c)
 		die("no case called '%s' (--list names them)", args.name);
-	value = c->run(&args.opt);
-	if (dprintf(args.result_fd, "%.9g\n", value) < 0)
+	if (c->run_pair) {
+		const struct bench_pair pair = c->run_pair(&args.opt);
+
+		written = dprintf(args.result_fd, "%.9g %.9g\n", pair.device, pair.limit);
+	} else {
+		written = dprintf(args.result_fd, "%.9g\n", c->run(&args.opt));
+	}
+	if (written < 0)
 		die("cannot write the result");
 	return 0;
 }

@@ -75,6 +75,14 @@ void device_open(struct device *dev, const struct bench_options *opt)
 	check(err, "clCreateCommandQueueWithProperties");
 }
 
+unsigned int device_units(const struct device *dev)
+{
+	cl_uint units = 0;
+
+	check(clGetDeviceInfo(dev->id, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof(units), &units, NULL), "clGetDeviceInfo");
+	return units;
+}
+
 void device_close(struct device *dev)
 {
 	clReleaseCommandQueue(dev->queue);

@@ -22,7 +22,9 @@ static void test_rows_are_complete(void **state)
 		assert_ptr_equal(bench_find_row(row->id), row);
 		assert_true(row->against == WHO_POCL || row->against == WHO_LIMIT);
 		if (row->against == WHO_LIMIT)
-			assert_non_null(row->limit);
+			assert_true(row->paired == !row->limit);
+		if (row->paired)
+			assert_null(row->limit);
 		assert_int_equal(row->mark > 0, row->marked[WHO_SHARED] || row->marked[WHO_UFFD]);
 	}
 	assert_null(bench_find_row("no such row"));
@@ -31,7 +33,7 @@ static void test_rows_are_complete(void **state)
 /* The picked number does not depend on the order of the rounds. */
 static void test_pick(void **state)
 {
-	struct bench_series odd = { 3, { 30, 10, 20 } }, even = { 4, { 4, 1, 3, 2 } }, none = { 0 };
+	struct bench_series odd = { 3, { 30, 10, 20 }, { 0 } }, even = { 4, { 4, 1, 3, 2 }, { 0 } }, none = { 0 };
 
 	(void)state;
 	assert_true(bench_pick(&odd, PICK_MEDIAN) == 20);
@@ -44,18 +46,42 @@ static void test_pick(void **state)
 /* Rounds are compared one by one: one in which both were five times slower changes nothing. A ratio to nothing is no ratio. */
 static void test_ratio(void **state)
 {
-	struct bench_series a = { 3, { 1, 5, 2 } }, b = { 3, { 4, 20, 4 } }, c = { 3, { 9, 2, 8 } },
-			    zero = { 1, { 0 } }, none = { 0 };
+	struct bench_series a = { 3, { 1, 5, 2 }, { 0 } }, b = { 3, { 4, 20, 4 }, { 0 } }, zero = { 1, { 0 }, { 0 } },
+			    none = { 0 };
 
 	(void)state;
-	assert_true(bench_ratio(&a, &b, PICK_MEDIAN) == 0.25);
-	assert_true(bench_ratio(&a, &b, PICK_MIN) == 0.25);
-	assert_true(bench_ratio(&b, &a, PICK_BEST) == 4);
-	assert_true(bench_ratio(&b, &c, PICK_BEST) == 2);
-	assert_true(isnan(bench_ratio(&none, &b, PICK_BEST)));
-	assert_true(isnan(bench_ratio(&none, &b, PICK_MEDIAN)));
-	assert_true(isnan(bench_ratio(&a, &none, PICK_BEST)));
-	assert_true(isnan(bench_ratio(&a, &zero, PICK_BEST)));
+	assert_true(bench_ratio(&a, &b) == 0.25);
+	assert_true(bench_ratio(&b, &a) == 4);
+	assert_true(isnan(bench_ratio(&none, &b)));
+	assert_true(isnan(bench_ratio(&a, &none)));
+	assert_true(isnan(bench_ratio(&a, &zero)));
+}
+
+/* In a paired row each process has its own limit, whatever the others' are; the one that is shown is each round's best. */
+static void test_paired(void **state)
+{
+	const struct bench_row row = { .paired = true, .against = WHO_LIMIT, .mark = 1.05, .marked = { true, true } };
+	const bool tried[WHO_COUNT] = { true, true, true, false };
+	struct bench_series s[WHO_COUNT] = {
+		[WHO_SHARED] = { 3, { 10, 30, 21 }, { 10, 20, 20 } },
+		[WHO_UFFD] = { 3, { 20, 2, 44 }, { 10, 2, 40 } },
+		[WHO_POCL] = { 3, { 5, 60, 42 }, { 20, 30, 15 } },
+	};
+
+	(void)state;
+	/* Not wanted, or not measured: nothing to compare with. */
+	assert_true(isnan(bench_compare(&row, s, WHO_SHARED, WHO_LIMIT)));
+	assert_int_equal(bench_judge(&row, s, tried), VERDICT_NONE);
+	bench_gather_limits(s);
+	assert_int_equal(s[WHO_LIMIT].count, 3);
+	assert_true(s[WHO_LIMIT].values[0] == 10 && s[WHO_LIMIT].values[1] == 2 && s[WHO_LIMIT].values[2] == 15);
+	assert_true(fabs(bench_compare(&row, s, WHO_SHARED, WHO_LIMIT) - 1.05) < 1e-9);
+	assert_true(fabs(bench_compare(&row, s, WHO_UFFD, WHO_LIMIT) - 1.1) < 1e-9);
+	/* POCL's are no limits: as in other rows. */
+	assert_true(bench_compare(&row, s, WHO_SHARED, WHO_POCL) == 0.5);
+	assert_int_equal(bench_judge(&row, s, tried), VERDICT_MISS);
+	s[WHO_UFFD].values[0] = 10;
+	assert_int_equal(bench_judge(&row, s, tried), VERDICT_PASS);
 }
 
 static enum bench_verdict judge(const struct bench_row *row, double shared, double uffd, double pocl, double limit)
@@ -66,7 +92,7 @@ static enum bench_verdict judge(const struct bench_row *row, double shared, doub
 
 	for (int who = 0; who < WHO_COUNT; who++) {
 		tried[who] = !isnan(values[who]);
-		series[who] = (struct bench_series){ tried[who], { values[who] } };
+		series[who] = (struct bench_series){ tried[who], { values[who] }, { 0 } };
 	}
 	return bench_judge(row, series, tried);
 }
@@ -96,7 +122,7 @@ static void test_judge_failed(void **state)
 {
 	const struct bench_row both = { .against = WHO_POCL, .mark = 0.5, .marked = { true, true } };
 	const struct bench_row info = { .against = WHO_LIMIT };
-	const struct bench_series series[WHO_COUNT] = { { 1, { 1 } }, { 0 }, { 1, { 10 } }, { 0 } };
+	const struct bench_series series[WHO_COUNT] = { { 1, { 1 }, { 0 } }, { 0 }, { 1, { 10 }, { 0 } }, { 0 } };
 	const bool tried[WHO_COUNT] = { true, true, true, false };
 
 	(void)state;
@@ -123,6 +149,7 @@ int main(void)
 		cmocka_unit_test(test_rows_are_complete),
 		cmocka_unit_test(test_pick),
 		cmocka_unit_test(test_ratio),
+		cmocka_unit_test(test_paired),
 		cmocka_unit_test(test_judge),
 		cmocka_unit_test(test_judge_failed),
 		cmocka_unit_test(test_format),
