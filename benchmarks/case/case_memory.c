@@ -11,6 +11,22 @@
 #define CHASE_ROUNDS (4 * CHASE_PARTS)
 #define PASS_ITEMS 4096u
 
+#define APART (4u << 20) /* more than any driver moves at once */
+#define SMALL (64u << 10) /* comes from where single nodes do */
+
+/*
+ * Memory that is never used, between the data of one side and whatever else there is. A driver that moves more than a page at a
+ * time would take neighbours along, and the other side would get them back in its turn.
+ */
+static void keep_apart(size_t piece)
+{
+	for (size_t at = 0; at < APART; at += piece) {
+		void *volatile unused = must_alloc(piece);
+
+		(void)unused;
+	}
+}
+
 static const char triad_source[] = "__kernel void triad(__global float *a, __global const float *b,\n"
 				   "                    __global const float *c)\n"
 				   "{\n"
@@ -108,10 +124,13 @@ static struct bench_pair run_triad_malloc(const struct bench_options *opt)
 {
 	struct triad t;
 
-	for (int i = 0; i < 3; i++) {
+	keep_apart(APART);
+	for (int i = 0; i < 3; i++)
 		t.device[i] = must_alloc(TRIAD_COUNT * sizeof(float));
+	keep_apart(APART);
+	for (int i = 0; i < 3; i++)
 		t.host[i] = must_alloc(TRIAD_COUNT * sizeof(float));
-	}
+	keep_apart(APART);
 	triad_fill(t.device);
 	triad_fill(t.host);
 	device_open(&t.dev, opt);
@@ -193,8 +212,11 @@ static struct bench_pair run_chase(const struct bench_options *opt)
 	struct bench_pair pair;
 
 	on_one_processor();
+	keep_apart(SMALL);
 	c.device = walk_begin();
+	keep_apart(SMALL);
 	c.host = walk_begin();
+	keep_apart(SMALL);
 	device_open(&c.dev, opt);
 	c.kernel = device_kernel(&c.dev, chase_source, NULL, "chase");
 	set_pointer(c.kernel, 0, &c.device->at);
