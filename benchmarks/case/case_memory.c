@@ -9,6 +9,7 @@
 #define TRIAD_SETTLE_NS 100000000ull
 #define CHASE_PARTS 16u /* turns on one way round */
 #define CHASE_ROUNDS (4 * CHASE_PARTS)
+#define CHASE_STEPS (CHASE_COUNT / CHASE_PARTS)
 #define PASS_ITEMS 4096u
 
 #define APART (4u << 20) /* more than any driver moves at once */
@@ -177,7 +178,7 @@ static void chase_host(void *ctx)
 {
 	struct chase *c = ctx;
 
-	c->host->sum += host_chase(&c->host->at, CHASE_COUNT / CHASE_PARTS);
+	c->host->sum += host_chase(&c->host->at, CHASE_STEPS);
 	c->host_passes++;
 }
 
@@ -221,12 +222,12 @@ static struct bench_pair run_chase(const struct bench_options *opt)
 	c.kernel = device_kernel(&c.dev, chase_source, NULL, "chase");
 	set_pointer(c.kernel, 0, &c.device->at);
 	set_pointer(c.kernel, 1, &c.device->sum);
-	set_ulong(c.kernel, 2, CHASE_COUNT / CHASE_PARTS);
+	set_ulong(c.kernel, 2, CHASE_STEPS);
 	pair = take_turns(&turns, opt);
 	walk_check(c.device, c.device_passes, "device");
 	walk_check(c.host, c.host_passes, "host");
-	pair.device /= CHASE_COUNT / CHASE_PARTS;
-	pair.limit /= CHASE_COUNT / CHASE_PARTS;
+	pair.device /= (double)CHASE_STEPS;
+	pair.limit /= (double)CHASE_STEPS;
 	return pair;
 }
 

@@ -110,8 +110,10 @@ static void learn(struct mcl_cu *cu, uint64_t more)
 		cu->patient = 0;
 		cu->doubt = cu->doubt < DOUBT_MIN ? DOUBT_MIN : cu->doubt < DOUBT_MAX ? 2 * cu->doubt : DOUBT_MAX;
 		cu->retry = cu->doubt;
-	} else if (!cu->retry || !--cu->retry) {
-		cu->patient = 1;
+	} else {
+		cu->retry -= cu->retry > 0;
+		if (!cu->retry)
+			cu->patient = 1;
 	}
 }
 
