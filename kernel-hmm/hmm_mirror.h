@@ -22,12 +22,13 @@
  *
  * Calling sequence of the host:
  *
- *   fd = open("/dev/hmm_mirror", O_RDWR | O_CLOEXEC);
+ *   fd = open("/dev/hmm_mirror", O_RDWR | O_CLOEXEC | O_NONBLOCK);
  *   ioctl(fd, HMM_MIRROR_IOC_INFO, &info);          what is there
  *   ioctl(fd, HMM_MIRROR_IOC_REGISTER, &reg);       once
  *   engine_fd = ioctl(fd, HMM_MIRROR_IOC_ENGINE);   hand it to the engine
- *   while (poll(fd) && read(fd, faults, sizeof(faults)) > 0)
- *           ioctl(fd, HMM_MIRROR_IOC_MIRROR, &range);
+ *   while (poll(fd) > 0)
+ *           if (read(fd, faults, sizeof(faults)) > 0)
+ *                   ioctl(fd, HMM_MIRROR_IOC_MIRROR, &range);
  *
  * or, to hear of what the host does as well, with HMM_MIRROR_REGISTER_EVENTS in
  * reg.flags and struct hmm_mirror_event instead of struct hmm_mirror_fault.
@@ -421,7 +422,9 @@ struct hmm_mirror_trim {
  *                  reader's pid namespace, 0 if it has none there)
  *
  * read() returns whole records, as many as there are and fit; it waits for the
- * first one unless the descriptor is O_NONBLOCK (EAGAIN). Touches of one page are
+ * first one unless the descriptor is O_NONBLOCK (EAGAIN). That should be used with
+ * poll(): a record that is there may be gone when it is to be read, because another
+ * thread has answered it, or its threads have died. Touches of one page are
  * one record until it is answered; if a write joins a read that was given out
  * already, the page is given out again. EINVAL: room for less than one record.
  * ENXIO and EPERM as for ioctls; poll() says POLLHUP when the process ended.

@@ -135,7 +135,7 @@ void rig_open(struct rig *rig, const struct hmm_mirror_register *reg)
 
 	memset(rig, 0, sizeof(*rig));
 	rig->pager = pager_mirror;
-	rig->fd = open(HMM_MIRROR_DEVICE, O_RDWR | O_CLOEXEC);
+	rig->fd = open(HMM_MIRROR_DEVICE, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	EXPECT_GE(rig->fd, 0);
 	EXPECT_EQ(ioctl(rig->fd, HMM_MIRROR_IOC_REGISTER, reg ? reg : &none), 0);
 	rig->engine_fd = ioctl(rig->fd, HMM_MIRROR_IOC_ENGINE);
@@ -286,13 +286,18 @@ void rig_open_vram(struct rig *rig, const struct hmm_mirror_register *reg)
 
 /* ---- pager ---- */
 
-/* What cannot be mapped is failed, as a real pager would. */
+/* What cannot be mapped is failed, as a real pager would; what only changes too fast is not. */
 static void pager_map(struct rig *rig, const struct hmm_mirror_fault *fault, uint64_t start,
 		      uint64_t size, uint32_t flags)
 {
 	struct hmm_mirror_range range;
 
-	if (rig_range(rig, HMM_MIRROR_IOC_MIRROR, (void *)start, size, flags, &range))
+	if (!rig_range(rig, HMM_MIRROR_IOC_MIRROR, (void *)start, size, flags, &range))
+		return;
+	if (errno == EBUSY)
+		EXPECT_EQ(rig_range(rig, HMM_MIRROR_IOC_REPLAY, (void *)fault->address, PAGE, 0,
+				    &range), 0);
+	else
 		rig_fail(rig, (void *)fault->address, PAGE);
 }
 
@@ -345,12 +350,15 @@ void pager_ignore(struct rig *rig, const struct hmm_mirror_fault *fault)
 	(void)fault;
 }
 
+/* What poll() saw may be answered by now, by what another thread does with the range. */
 static void pager_serve(struct rig *rig)
 {
 	struct hmm_mirror_fault faults[16];
 	ssize_t got = read(rig->fd, faults, sizeof(faults));
 	size_t i;
 
+	if (got < 0 && errno == EAGAIN)
+		return;
 	EXPECT_GE(got, 0);
 	for (i = 0; i < got / sizeof(*faults); i++) {
 		rig->faults++;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* What the pager hears of the host, and what it may ask for its books. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -21,7 +20,6 @@ static void open_events(struct rig *rig, unsigned int records)
 	};
 
 	rig_open(rig, &reg);
-	fcntl(rig->fd, F_SETFL, O_NONBLOCK);
 }
 
 static int read_events(struct rig *rig, struct hmm_mirror_event *events, int max)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,13 +57,55 @@ TEST(order)
 	}
 	EXPECT_EQ(faults[0].unit, tid);
 	EXPECT_NE(faults[1].unit, tid);
-	fcntl(rig.fd, F_SETFL, O_NONBLOCK);
 	EXPECT_ERRNO(read(rig.fd, faults, sizeof(faults)), EAGAIN);
 	EXPECT_ERRNO(read(rig.fd, faults, sizeof(*faults) - 1), EINVAL);
 	EXPECT_EQ(rig_mirror(&rig, (void *)ARENA, 8 * PAGE, HMM_MIRROR_WRITE), 8);
 	for (i = 0; i < ENGINE_THREADS; i++)
 		EXPECT_EQ(engine_finish(&rig, i).signal, 0);
 	EXPECT_EQ(rig.faults, 0);
+	rig_close(&rig);
+}
+
+static void *touch_later(void *argument)
+{
+	struct rig *rig = argument;
+
+	nap(20);
+	engine_start(rig, 1, ENGINE_READ, ARENA + PAGE, 8, 0);
+	return NULL;
+}
+
+/*
+ * What poll() promises may be gone when it is read, because another thread has answered: a
+ * descriptor that does not block says so, one that blocks waits for the next fault.
+ */
+TEST(answered_before_read)
+{
+	struct hmm_mirror_fault fault;
+	struct pollfd ready;
+	pthread_t thread;
+	struct rig rig;
+
+	rig_open(&rig, NULL);
+	arena_small(0, 2 * PAGE);
+	ready = (struct pollfd){ .fd = rig.fd, .events = POLLIN };
+	engine_start(&rig, 0, ENGINE_READ, ARENA, 8, 0);
+	EXPECT_EQ(poll(&ready, 1, -1), 1);
+	EXPECT_EQ(ready.revents, POLLIN);
+	EXPECT_EQ(rig_mirror(&rig, (void *)ARENA, PAGE, 0), 1);
+	EXPECT_EQ(poll(&ready, 1, 0), 0);
+	EXPECT_ERRNO(read(rig.fd, &fault, sizeof(fault)), EAGAIN);
+	EXPECT_EQ(engine_finish(&rig, 0).value, 1);
+	EXPECT_EQ(rig.faults, 0);
+	fcntl(rig.fd, F_SETFL, 0);
+	EXPECT_EQ(pthread_create(&thread, NULL, touch_later, &rig), 0);
+	EXPECT_EQ(read(rig.fd, &fault, sizeof(fault)), sizeof(fault));
+	EXPECT_EQ(fault.address, ARENA + PAGE);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(rig_mirror(&rig, (void *)ARENA + PAGE, PAGE, 0), 1);
+	fcntl(rig.fd, F_SETFL, O_NONBLOCK);
+	EXPECT_EQ(engine_finish(&rig, 1).value, 1 + 512);
+	EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_FAULTS), 2);
 	rig_close(&rig);
 }
 
@@ -181,7 +224,6 @@ TEST(engine_killed)
 	kill(rig.engine, SIGKILL);
 	EXPECT_EQ(waitpid(rig.engine, &status, 0), rig.engine);
 	EXPECT_EQ(WTERMSIG(status), SIGKILL);
-	fcntl(rig.fd, F_SETFL, O_NONBLOCK);
 	EXPECT_ERRNO(read(rig.fd, &fault, sizeof(fault)), EAGAIN);
 	EXPECT_EQ(host_check((void *)ARENA, PAGE, 1), 0);
 }
