@@ -44,6 +44,8 @@ static long range(struct mcl_hmm *h, unsigned long request, uint64_t start, uint
 	case -EPERM:
 	case -EINTR:
 		return -ESRCH;
+	case -EBUSY: /* the host has been changing the range all the time */
+		return -EAGAIN;
 	default:
 		return err;
 	}
