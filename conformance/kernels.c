@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "building.cl.h"
 #include "harness.h"
 #include "kernels.cl.h"
 
@@ -448,7 +449,7 @@ static void clone(void **state)
 /* Build options, build errors with a log, and a second try. */
 static void building(void **state)
 {
-	const char *good = "kernel void f(global int *p) { *p = VALUE; }";
+	const char *good = building_cl;
 	const char *bad = "kernel void f(global int *p) { *p = undeclared_thing; }";
 	cl_program program;
 	cl_kernel kernel;

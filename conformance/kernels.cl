@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 
+// fill_cache: -cl-std=CL3.0
+// fill_cache: whole -cl-std=CL3.0
+
 /* ---- ids ---- */
 
 /* Every work-item writes its ids at its own place. */

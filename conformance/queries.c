@@ -6,10 +6,7 @@
 #include <string.h>
 
 #include "harness.h"
-
-static const char source[] = "kernel __attribute__((reqd_work_group_size(8, 2, 1)))\n"
-			     "void fixed(global int *p, local int *l, int v) { l[get_local_id(0)] = v; p[0] = l[0]; }\n"
-			     "kernel void plain(global const int *restrict p, constant float *c, float4 v) { }\n";
+#include "queries.cl.h"
 
 enum { STRING = -1, ANY = -2 }; /* instead of a size: text with its terminator; as many bytes as there are */
 
@@ -397,7 +394,7 @@ static void program(void **state)
 		{ CL_PROGRAM_CONTEXT, sizeof(cl_context), 1 },
 		{ CL_PROGRAM_NUM_DEVICES, sizeof(cl_uint), 1 },
 		{ CL_PROGRAM_DEVICES, sizeof(cl_device_id), 1 },
-		{ CL_PROGRAM_SOURCE, sizeof(source), 0 },
+		{ CL_PROGRAM_SOURCE, sizeof(queries_cl), 0 },
 		{ CL_PROGRAM_IL, ANY, 0 },
 		{ CL_PROGRAM_BINARY_SIZES, sizeof(size_t), 1 },
 		{ CL_PROGRAM_NUM_KERNELS, sizeof(size_t), 2 },
@@ -484,7 +481,7 @@ int main(void)
 	};
 	int failed;
 
-	conf_open(source);
+	conf_open(queries_cl);
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	conf_close();
 	return failed;
