@@ -21,6 +21,13 @@ void test_add(struct test *test)
 	last = &test->next;
 }
 
+unsigned int test_seconds(void)
+{
+	const char *text = getenv("HMM_MIRROR_TEST_SECONDS");
+
+	return text ? strtoul(text, NULL, 0) : 60;
+}
+
 static bool wanted(const struct test *test, char **names)
 {
 	if (!*names)

@@ -26,4 +26,6 @@ if [ "$(id -u)" = 0 ] && grep -q 'vm\.job=' /proc/cmdline; then
 	fi
 	echo 2 >/proc/sys/vm/nr_hugepages
 fi
+# A kernel that checks everything takes its time.
+[[ $(uname -r) != *-debug-* ]] || export HMM_MIRROR_TEST_SECONDS=${HMM_MIRROR_TEST_SECONDS:-600}
 "$program" "$@"
