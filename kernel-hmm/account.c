@@ -37,7 +37,6 @@ static void hm_account_free(struct kref *ref)
 {
 	struct hm_account *account = container_of(ref, struct hm_account, ref);
 
-	hm_events_destroy(&account->events);
 	kfree(account);
 }
 

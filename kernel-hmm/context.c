@@ -219,6 +219,7 @@ struct hm_context *hm_context_create(const struct hmm_mirror_register *reg)
 err_family:
 	hm_context_leave(ctx);
 err_engine:
+	hm_events_close(&ctx->account->events);
 	/* The file has a reference of its own, which goes when the file goes. */
 	fput(ctx->engine);
 	hm_context_put(ctx);
@@ -226,6 +227,7 @@ err_engine:
 err_queue:
 	hm_queue_destroy(&ctx->queue);
 err_account:
+	hm_events_close(&ctx->account->events);
 	hm_account_put(ctx->account);
 err_context:
 	kfree(ctx);

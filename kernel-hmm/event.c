@@ -22,17 +22,21 @@ int hm_events_init(struct hm_events *events, struct mm_struct *mm, unsigned int 
 	return 0;
 }
 
-void hm_events_destroy(struct hm_events *events)
-{
-	kvfree(events->ring);
-}
-
-/* The host's address space ends: what its children do is nobody's business. */
+/*
+ * The host's address space ends: what its children do is nobody's business. May sleep;
+ * the account itself goes with the last page in VRAM, wherever that is freed.
+ */
 void hm_events_close(struct hm_events *events)
 {
+	struct hm_event *ring;
+
 	spin_lock(&events->lock);
+	ring = events->ring;
 	events->mm = NULL;
+	events->ring = NULL;
+	events->count = 0;
 	spin_unlock(&events->lock);
+	kvfree(ring);
 }
 
 static bool hm_event_joins(const struct hm_event *event, u32 type, unsigned long first,
@@ -57,7 +61,7 @@ void hm_event_add(struct hm_account *account, const struct mm_struct *mm, u32 ty
 	struct hm_event *event;
 	u64 now = ktime_get_ns();
 
-	if (!events->ring || READ_ONCE(events->mm) != mm)
+	if (!events->size || READ_ONCE(events->mm) != mm)
 		return;
 	spin_lock(&events->lock);
 	if (events->mm != mm) {
@@ -91,7 +95,7 @@ bool hm_event_next(struct hm_account *account, struct hmm_mirror_event *record)
 	struct hm_event event = { .count = 0 };
 	unsigned int i;
 
-	if (!events->ring)
+	if (!events->size)
 		return false;
 	spin_lock(&events->lock);
 	if (events->count) {

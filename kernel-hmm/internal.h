@@ -97,8 +97,9 @@ struct hm_event {
 struct hm_events {
 	spinlock_t lock;		/* everything below */
 	const struct mm_struct *mm;	/* whose; only compared; NULL once that has ended */
-	struct hm_event *ring;		/* NULL: nobody asked for them */
-	unsigned int size, head, count;
+	struct hm_event *ring;		/* NULL: nobody asked for them, or nobody reads them */
+	unsigned int size;		/* of the ring; 0: nobody asked for them */
+	unsigned int head, count;
 	struct hm_event more[2];	/* what finds the ring full: touches, unmappings */
 };
 
@@ -140,7 +141,6 @@ static inline void hm_count(struct hm_account *account, enum hmm_mirror_count wh
 /* ---- event.c ---- */
 
 int hm_events_init(struct hm_events *events, struct mm_struct *mm, unsigned int size);
-void hm_events_destroy(struct hm_events *events);
 void hm_events_close(struct hm_events *events);
 void hm_event_add(struct hm_account *account, const struct mm_struct *mm, u32 type,
 		  unsigned long first, unsigned long last, u64 pages, u64 ns);

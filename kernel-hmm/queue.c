@@ -337,7 +337,7 @@ static ssize_t hm_queue_copy(char __user *buffer, const struct hmm_mirror_event 
 ssize_t hm_queue_read(struct hm_context *ctx, char __user *buffer, size_t size, bool nonblock)
 {
 	struct hm_queue *queue = &ctx->queue;
-	bool events = ctx->account->events.ring;
+	bool events = ctx->account->events.size;
 	size_t each = events ? sizeof(struct hmm_mirror_event) : sizeof(struct hmm_mirror_fault);
 	struct hmm_mirror_event record;
 	size_t done = 0;
