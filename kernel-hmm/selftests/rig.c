@@ -71,6 +71,19 @@ static uint64_t engine_perform(const struct engine_request *request)
 
 		return ioctl(fd, HMM_MIRROR_IOC_REGISTER, &reg) ? errno : 0;
 	}
+	case ENGINE_FAIL: {
+		int fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC);
+		char text[16];
+
+		snprintf(text, sizeof(text), "%u", (unsigned int)request->value);
+		pwrite(fd, text, strlen(text), 0);
+		++*word;
+		memset(text, 0, sizeof(text));
+		pread(fd, text, sizeof(text) - 1, 0);
+		pwrite(fd, "0", 1, 0);
+		close(fd);
+		return strtoul(text, NULL, 0);
+	}
 	default:
 		return 0;
 	}

@@ -35,6 +35,8 @@ enum engine_op {
 	ENGINE_TOUCH,	/* reads one word in each value bytes */
 	ENGINE_TID,	/* the thread's id */
 	ENGINE_REGISTER,/* try to become a host; returns errno */
+	ENGINE_FAIL,	/* add 1 to the word; the value-th allocation of the kernel meanwhile */
+			/* fails; returns how many were left until that: 0, it has failed */
 	ENGINE_EXIT,
 };
 
