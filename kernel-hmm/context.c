@@ -53,14 +53,45 @@ static void hm_context_note(struct hm_context *ctx, const struct mmu_notifier_ra
 }
 
 /*
+ * Taking pages away from an engine calls the notifiers of the engine's process, from
+ * within one of the host's. It ends there, as no process is both (hm_family); but lockdep
+ * knows the notifiers of all processes as one lock and would call that a recursion. So the
+ * outer level counts as a lock of its own for as long as it is in here. Returns it, for
+ * hm_context_leave_notifier(), or NULL.
+ */
+static struct lockdep_map *hm_context_enter_notifier(void)
+{
+#ifdef CONFIG_LOCKDEP
+	unsigned int i = debug_locks ? current->lockdep_depth : 0;
+
+	/* The core does not export its name. */
+	while (i--) {
+		struct lockdep_map *map = current->held_locks[i].instance;
+
+		if (map->name && !strcmp(map->name, "mmu_notifier_invalidate_range_start")) {
+			lock_set_subclass(map, SINGLE_DEPTH_NESTING, _RET_IP_);
+			return map;
+		}
+	}
+#endif
+	return NULL;
+}
+
+static void hm_context_leave_notifier(struct lockdep_map *map)
+{
+	if (map)
+		lock_set_subclass(map, 0, _RET_IP_);
+}
+
+/*
  * The host's address space changes. Not blockable: the OOM reaper, which must not
  * wait; there is nothing to do if the engine has none of it, else it is told to
  * leave the range alone. Callers may hold mmap_lock, a VMA lock, or neither.
  */
-static bool hm_context_invalidate(struct mmu_interval_notifier *notifier,
-				  const struct mmu_notifier_range *range, unsigned long seq)
+static bool hm_context_changes(struct hm_context *ctx, const struct mmu_notifier_range *range,
+			       unsigned long seq)
 {
-	struct hm_context *ctx = container_of(notifier, struct hm_context, notifier);
+	struct mmu_interval_notifier *notifier = &ctx->notifier;
 	unsigned long first = range->start >> PAGE_SHIFT, last = (range->end - 1) >> PAGE_SHIFT;
 	unsigned long from, to, gone;
 
@@ -110,6 +141,21 @@ static bool hm_context_invalidate(struct mmu_interval_notifier *notifier,
 	hm_context_note(ctx, range, gone, from, to);
 	mutex_unlock(&ctx->lock);
 	return true;
+}
+
+static bool hm_context_invalidate(struct mmu_interval_notifier *notifier,
+				  const struct mmu_notifier_range *range, unsigned long seq)
+{
+	struct hm_context *ctx = container_of(notifier, struct hm_context, notifier);
+	struct lockdep_map *outer = NULL;
+	bool done;
+
+	/* Otherwise no engine is touched. */
+	if (mmu_notifier_range_blockable(range))
+		outer = hm_context_enter_notifier();
+	done = hm_context_changes(ctx, range, seq);
+	hm_context_leave_notifier(outer);
+	return done;
 }
 
 static const struct mmu_interval_notifier_ops hm_context_notifier_ops = {
