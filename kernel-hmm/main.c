@@ -8,6 +8,7 @@
 #include <linux/compat.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/page_table_check.h>
 #include <linux/poll.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
@@ -468,10 +469,27 @@ static struct miscdevice hm_device = {
 	.mode = 0660,
 };
 
+/*
+ * Kernels can be told to stop when a process maps another's anonymous memory. That is what
+ * an engine does, for want of page tables of its own kind.
+ */
+static bool __init hm_is_forbidden(void)
+{
+#ifdef CONFIG_PAGE_TABLE_CHECK
+	if (!static_branch_likely(&page_table_check_disabled)) {
+		pr_err("hmm_mirror: not with page table checks; boot with page_table_check=off\n");
+		return true;
+	}
+#endif
+	return false;
+}
+
 static int __init hm_init(void)
 {
 	int ret;
 
+	if (hm_is_forbidden())
+		return -EOPNOTSUPP;
 	if (!devices || devices > HM_DEVICES_MAX || !vram_mb || vram_mb > (SZ_1T >> 20) ||
 	    !hm_around_valid((u64)around_kb << 10))
 		return -EINVAL;

@@ -26,6 +26,10 @@ vm_qemu_arguments() {
 	[[ -e $image ]] || image=$kernel/vmlinux
 	append="vm.guest=$vm_parts/guest.sh vm.job=$job console=ttyS0 quiet loglevel=5 panic=-1 oops=panic reboot=t mitigations=off"
 	append+=" nokaslr rcupdate.rcu_expedited=1 no_timer_check tsc=reliable random.trust_cpu=on ${vm_kmemleak:+kmemleak=on}"
+	# The debug kernel would take the engine's entries for a corruption. It has no
+	# clock to compare the processor's with, and would go by ticks of 4 ms; in
+	# emulation the processor's is the host's.
+	append+=" ${vm_debugging:+page_table_check=off tsc_early_khz=$(awk '/^cpu MHz/ { printf "%d", $4 * 1000; exit }' /proc/cpuinfo)}"
 	# A busy host may stop the machine for a minute, which to the kernel looks like a
 	# processor that hangs. What really hangs still meets these limits, or the run's.
 	append+=" rcupdate.rcu_cpu_stall_timeout=300 watchdog_thresh=60 ${vm_append:-}"
