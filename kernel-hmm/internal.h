@@ -302,6 +302,7 @@ void *hm_vram_owner(struct hm_vram *vram);
 struct page *hm_vram_backing(struct page *page);
 struct page *hm_vram_run(struct page *page, unsigned long *n);
 struct page *hm_vram_alloc(struct hm_account *account, unsigned int order);
+bool hm_vram_has_room(struct hm_account *account, long pages);
 void hm_vram_release(struct page *page);
 void hm_vram_touch(unsigned long pfn);
 bool hm_vram_oldest(struct hm_account *account, u64 *stamp, unsigned long *pfns,

@@ -66,11 +66,13 @@ static unsigned long hm_step(unsigned long src)
 /* ---- to VRAM ---- */
 
 /*
- * Destinations for one source: a folio of the same order, or single pages for a
- * huge source, as many as there are. An entry without a page is memory that was
- * never touched, or the zero page.
+ * Destinations for one source: a folio of the same order, or single pages for 2 MiB that
+ * are not there yet. An entry without a page is memory that was never touched, or the
+ * zero page. Returns false for a huge page without room for it in a row: given single
+ * pages, migrate_vma_pages() of 7.3 would split its mapping by @vma's process only, but
+ * after fork() there may be others.
  */
-static void hm_to_vram_one(struct hm_account *account, unsigned long src, unsigned long *dst,
+static bool hm_to_vram_one(struct hm_account *account, unsigned long src, unsigned long *dst,
 			   struct hm_copy *copy, u8 *results)
 {
 	struct page *from = migrate_pfn_to_page(src), *to;
@@ -85,9 +87,11 @@ static void hm_to_vram_one(struct hm_account *account, unsigned long src, unsign
 		dst[0] = migrate_pfn(page_to_pfn(to)) | write;
 		if (n > 1)
 			dst[0] |= MIGRATE_PFN_COMPOUND;
-		return;
+		return true;
 	}
-	/* A huge one that is split has to move completely. */
+	if (n > 1 && from)
+		return false;
+	/* Either all of it moves or nothing. */
 	for (i = 0; n > 1 && i < n; i++) {
 		to = hm_vram_alloc(account, 0);
 		if (!to) {
@@ -97,13 +101,14 @@ static void hm_to_vram_one(struct hm_account *account, unsigned long src, unsign
 			}
 			break;
 		}
-		hm_copy_to_vram(to, from ? from + i : NULL, 1);
+		hm_copy_to_vram(to, NULL, 1);
 		dst[i] = migrate_pfn(page_to_pfn(to)) | write;
 	}
 	if (dst[0])
-		return;
+		return true;
 	hm_count(account, HMM_MIRROR_COUNT_NO_VRAM, n);
 	memset(results, HMM_MIRROR_RESULT_NO_VRAM, n);
+	return true;
 }
 
 /*
@@ -145,10 +150,10 @@ static void hm_count_moved(struct hm_account *account, const struct hm_tally *ta
 	*done += pages;
 }
 
-/* One window of @vma. mmap_lock is held. */
-static void hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
-		       unsigned long start, unsigned long end, enum hmm_mirror_cause cause,
-		       struct hm_window *window, u64 *done)
+/* See hm_to_vram(). @huge: pages of 2 MiB as such. Returns whether there was no room for one. */
+static bool hm_to_vram_try(struct hm_account *account, struct vm_area_struct *vma,
+			   unsigned long start, unsigned long end, enum hmm_mirror_cause cause,
+			   struct hm_window *window, bool huge, u64 *done)
 {
 	struct migrate_vma args = {
 		.vma = vma,
@@ -162,15 +167,16 @@ static void hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
 	struct hm_tally tally = { 0 };
 	u64 began = ktime_get_ns();
 	struct hm_copy copy;
+	bool no_room = false;
 	unsigned long i;
 
 	copy.n = 0;
-	if (end - start == HM_BLOCK_SIZE)
+	if (huge)
 		args.flags |= MIGRATE_VMA_SELECT_COMPOUND;
 	/* The core clears window->dst. A mapping of a kind that does not move is no error. */
 	if (hm_inject(HM_INJECT_SETUP) || migrate_vma_setup(&args)) {
 		memset(window->results, HMM_MIRROR_RESULT_KIND, (end - start) >> PAGE_SHIFT);
-		return;
+		return false;
 	}
 
 	for (i = 0; i < args.npages; i += hm_step(window->src[i])) {
@@ -181,9 +187,9 @@ static void hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
 		/* A file's own pages in a private mapping of it. */
 		if (page && !folio_test_anon(page_folio(page)))
 			window->results[i] = HMM_MIRROR_RESULT_KIND;
-		else
-			hm_to_vram_one(account, window->src[i], &window->dst[i], &copy,
-				       &window->results[i]);
+		else if (!hm_to_vram_one(account, window->src[i], &window->dst[i], &copy,
+					 &window->results[i]))
+			no_room = true;
 	}
 	hm_copy_flush(&copy);
 	migrate_vma_pages(&args);
@@ -195,23 +201,45 @@ static void hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
 	hm_account_moves(account, HMM_MIRROR_WAY_TO_VRAM, cause, &tally, ktime_get_ns() - began);
 	trace_hmm_mirror_migrate(vma->vm_mm, start >> PAGE_SHIFT, (end - start) >> PAGE_SHIFT,
 				 hm_tally_pages(&tally), HMM_MIRROR_WAY_TO_VRAM, cause);
+	return no_room;
+}
+
+/*
+ * One window of @vma. mmap_lock is held. A huge page for which VRAM has no 2 MiB in a row
+ * is split by the core, with all its mappings, if there is room for its pages.
+ */
+static void hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
+		       unsigned long start, unsigned long end, enum hmm_mirror_cause cause,
+		       struct hm_window *window, u64 *done)
+{
+	bool huge = end - start == HM_BLOCK_SIZE;
+
+	if (!hm_to_vram_try(account, vma, start, end, cause, window, huge, done))
+		return;
+	if (hm_vram_has_room(account, HM_BLOCK_PAGES)) {
+		hm_to_vram_try(account, vma, start, end, cause, window, false, done);
+	} else {
+		hm_count(account, HMM_MIRROR_COUNT_NO_VRAM, HM_BLOCK_PAGES);
+		memset(window->results, HMM_MIRROR_RESULT_NO_VRAM, HM_BLOCK_PAGES);
+	}
 }
 
 /* ---- home ---- */
 
 /*
- * Destinations for one source in VRAM. @vma may be NULL, then a huge folio cannot
- * be split: it waits for a better moment. Returns -ENOMEM if there is nothing.
+ * Destinations for one source in VRAM. @vma may be NULL. Without @split a huge folio is
+ * not given single pages: only its mapping by @vma may be split by that. Returns -ENOMEM if
+ * there is nothing.
  */
 static int hm_to_ram_one(struct vm_area_struct *vma, unsigned long address, unsigned long src,
-			 unsigned long *dst, struct hm_copy *copy)
+			 unsigned long *dst, struct hm_copy *copy, bool split)
 {
 	struct page *from = migrate_pfn_to_page(src);
 	unsigned long write = src & MIGRATE_PFN_WRITE, n = hm_step(src), i;
 	struct folio *folio;
 
 	if (n > 1) {
-		gfp_t gfp = GFP_TRANSHUGE_LIGHT;
+		gfp_t gfp = split ? GFP_TRANSHUGE_LIGHT : GFP_TRANSHUGE;
 
 		if (hm_inject(HM_INJECT_RAM_2M))
 			folio = NULL;
@@ -224,7 +252,7 @@ static int hm_to_ram_one(struct vm_area_struct *vma, unsigned long address, unsi
 			dst[0] = migrate_pfn(folio_pfn(folio)) | write | MIGRATE_PFN_COMPOUND;
 			return 0;
 		}
-		if (!vma)
+		if (!split)
 			return -ENOMEM;
 	}
 	for (i = 0; i < n; i++) {
@@ -257,11 +285,12 @@ static int hm_to_ram_one(struct vm_area_struct *vma, unsigned long address, unsi
  * Bring what one window has in @vram home. mmap_lock is held. @fault: the page that
  * somebody waits for, locked and referenced by the core, or NULL. Returns -ENOMEM
  * if that page, or without one any page, had to stay for lack of memory.
+ * @huge: folios of 2 MiB as such; @split: or in pieces, if nobody else maps them.
  */
 static int hm_to_ram(struct hm_account *account, struct hm_vram *vram, struct vm_area_struct *vma,
 		     unsigned long start, unsigned long end, struct page *fault,
 		     enum hmm_mirror_cause cause, unsigned long *src, unsigned long *dst, bool huge,
-		     u64 *done, u64 *left)
+		     bool split, u64 *done, u64 *left)
 {
 	struct migrate_vma args = {
 		.vma = vma,
@@ -291,7 +320,7 @@ static int hm_to_ram(struct hm_account *account, struct hm_vram *vram, struct vm
 		if (!(src[i] & MIGRATE_PFN_MIGRATE) || !migrate_pfn_to_page(src[i]))
 			continue;
 		wanted += hm_step(src[i]);
-		if (hm_to_ram_one(vma, start + i * PAGE_SIZE, src[i], &dst[i], &copy) &&
+		if (hm_to_ram_one(vma, start + i * PAGE_SIZE, src[i], &dst[i], &copy, split) &&
 		    (!fault || migrate_pfn_to_page(src[i]) == fault || hm_step(src[i]) > 1))
 			ret = -ENOMEM;
 	}
@@ -317,6 +346,10 @@ static int hm_to_ram(struct hm_account *account, struct hm_vram *vram, struct vm
  * unmapped, moved by mremap), it comes alone: migrate_vma_collect_pmd() of 7.3
  * goes on with the wrong folio after splitting one whose head is in the window.
  *
+ * A huge page that others map as well (fork) comes as a whole or, for lack of memory, not
+ * now: migrate_vma_pages() of 7.3 would split our mapping of it only, and a split of all
+ * of them fails for a page that is referenced by a fault.
+ *
  * A page that could not be moved this time is simply touched again.
  */
 vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf)
@@ -327,6 +360,8 @@ vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf)
 	unsigned long start, end;
 	unsigned long few[2 * HM_UNIT_PAGES], *src = few, npages;
 	u64 began = ktime_get_ns(), done = 0, left = 0;
+	/* The folio is locked: no other process begins to map it. */
+	bool shared = folio_mapcount(folio) > 1;
 	int ret;
 
 	if (!vmf->pte) {
@@ -352,7 +387,7 @@ vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf)
 	/* The folio, and its reference, may go with the pages. */
 	kref_get(&account->ref);
 	ret = hm_to_ram(account, account->vram, vma, start, end, vmf->page, HMM_MIRROR_CAUSE_CPU,
-			src, src + npages, !vmf->pte, &done, &left);
+			src, src + npages, !vmf->pte, !shared, &done, &left);
 	if (done)
 		hm_event_add(account, vma->vm_mm, HMM_MIRROR_EVENT_TOUCH, start >> PAGE_SHIFT,
 			     (end - 1) >> PAGE_SHIFT, done, ktime_get_ns() - began);
@@ -456,7 +491,8 @@ static int hm_migrate_window(struct hm_context *ctx, struct vm_area_struct *vma,
 	/* There may be pages in other devices' VRAM: these come home, and are tried again. */
 	while (moved < npages && (peer = hm_vram_peer(account->vram, &number)))
 		hm_to_ram(account, peer, vma, start, end, NULL, HMM_MIRROR_CAUSE_PEER,
-			  window->src, window->dst, end - start == HM_BLOCK_SIZE, &home, left);
+			  window->src, window->dst, end - start == HM_BLOCK_SIZE, false, &home,
+			  left);
 	if (home)
 		hm_to_vram(account, vma, start, end, cause, window, &moved);
 	*done += moved;
@@ -489,8 +525,21 @@ static int hm_evict_window(struct hm_context *ctx, struct vm_area_struct *vma,
 			   unsigned long start, unsigned long end, enum hmm_mirror_cause cause,
 			   struct hm_window *window, u64 *done, u64 *left)
 {
-	return hm_to_ram(ctx->account, ctx->account->vram, vma, start, end, NULL, cause,
-			 window->src, window->dst, end - start == HM_BLOCK_SIZE, done, left);
+	struct hm_account *account = ctx->account;
+	bool huge = end - start == HM_BLOCK_SIZE;
+	u64 stayed = 0;
+	int ret;
+
+	ret = hm_to_ram(account, account->vram, vma, start, end, NULL, cause, window->src,
+			window->dst, huge, false, done, &stayed);
+	/* For lack of 2 MiB in a row: the core splits it, with all its mappings. */
+	if (ret == -ENOMEM && huge) {
+		stayed = 0;
+		ret = hm_to_ram(account, account->vram, vma, start, end, NULL, cause, window->src,
+				window->dst, false, false, done, &stayed);
+	}
+	*left += stayed;
+	return ret;
 }
 
 int hm_evict_range(struct hm_context *ctx, unsigned long first, unsigned long last,
@@ -516,7 +565,7 @@ static void hm_evict_isolated(struct hm_window *window, unsigned long npages,
 	memset(window->dst, 0, npages * sizeof(*window->dst));
 	for (i = 0; i < npages; i += hm_step(window->src[i]))
 		if (window->src[i] & MIGRATE_PFN_MIGRATE)
-			hm_to_ram_one(NULL, 0, window->src[i], &window->dst[i], &copy);
+			hm_to_ram_one(NULL, 0, window->src[i], &window->dst[i], &copy, false);
 	hm_copy_flush(&copy);
 	migrate_device_pages(window->src, window->dst, npages);
 	hm_tally_moved(window->src, window->dst, 0, npages, NULL, tally);

@@ -273,6 +273,15 @@ struct page *hm_vram_alloc(struct hm_account *account, unsigned int order)
 	return &folio->page;
 }
 
+/* Whether @pages more fit, and are within the quota, at this moment. */
+bool hm_vram_has_room(struct hm_account *account, long pages)
+{
+	struct hm_vram *vram = account->vram;
+
+	return READ_ONCE(vram->used) + pages <= vram->nr_blocks * HM_BLOCK_PAGES &&
+	       atomic_long_read(&account->used) + pages <= account->quota;
+}
+
 void hm_vram_release(struct page *page)
 {
 	unlock_page(page);

@@ -174,6 +174,59 @@ TEST(inject_ram_2m)
 	rig_close(&rig);
 }
 
+/* The same when a child has the page as well, and brings it home, or its parent does. */
+TEST(inject_ram_2m_shared)
+{
+	int i;
+
+	need_inject();
+	for (i = 0; i < 4; i++) {
+		struct hmm_mirror_range range;
+		struct rig rig;
+		int status;
+		pid_t pid;
+		void *p;
+
+		rig_open_vram(&rig, NULL);
+		p = arena_huge(0, BLOCK);
+		EXPECT_EQ(rig_migrate(&rig, p, BLOCK), 512);
+		EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_TO_VRAM_2M), 1);
+		inject(1, 2, POINTS(POINT_RAM_2M));
+		pid = fork();
+		if (!pid) {
+			struct rig own;
+
+			if (i == 1) {
+				rig_open(&own, NULL);
+				own.pager = pager_mirror_block;
+				/* Its engine has let go of its copy of the page. */
+				engine_do(&own, ENGINE_TID, 0, 0, 0);
+			}
+			if (i < 2)
+				EXPECT_EQ(host_check(p, BLOCK, 1), 0);
+			else
+				usleep(100000);
+			if (i == 1) {
+				engine_fill(&own, p, BLOCK, 1000);
+				EXPECT_EQ(host_check(p, BLOCK, 1000), 0);
+				rig_close(&own);
+			}
+			exit(0);
+		}
+		if (i == 2)
+			EXPECT_EQ(host_check(p, BLOCK, 1), 0);
+		else if (i == 3)
+			rig_range(&rig, HMM_MIRROR_IOC_EVICT, p, BLOCK, 0, &range);
+		EXPECT_EQ(waitpid(pid, &status, 0), pid);
+		EXPECT_EQ(status, 0);
+		EXPECT_GE(injected(POINT_RAM_2M), 1);
+		inject_stop();
+		EXPECT_EQ(host_check(p, BLOCK, 1), 0);
+		EXPECT_EQ(engine_check(&rig, p, BLOCK, 1), 0);
+		rig_close(&rig);
+	}
+}
+
 /* VRAM of scattered pages: huge folios, which the engine gets page by page. */
 TEST(inject_backing)
 {
