@@ -83,11 +83,12 @@ static int percent_advised(void)
 	return (int)(100 * advised / looked);
 }
 
-/* Another malloc(), a sanitizer's for instance, has no such heap. */
+/* Another malloc(), a sanitizer's for instance, has no such heap; nor has a kernel without huge pages. */
 static bool is_usual_malloc(void)
 {
 	char *before = sbrk(0), *p = malloc(1000);
-	bool usual = p && p < (char *)sbrk(0) && p > before - (64 << 20) && mallopt(M_TRIM_THRESHOLD, 128 << 10);
+	bool usual = access("/sys/kernel/mm/transparent_hugepage/enabled", F_OK) == 0 && p && p < (char *)sbrk(0) &&
+		     p > before - (64 << 20) && mallopt(M_TRIM_THRESHOLD, 128 << 10);
 
 	free(p);
 	return usual;
