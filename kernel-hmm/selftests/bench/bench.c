@@ -95,7 +95,8 @@ static void report(const char *what, const struct series *it, const char *base_n
 		printf(" %7.3f", least);
 	else
 		printf("       -");
-	printf("  of %s%s\n", base_name, !holds && least > mark ? " (the core alone is above)" : "");
+	printf("  of %s%s\n", base_name,
+	       !holds && least > mark ? " (the core alone is above)" : "");
 	failed |= !holds && least <= mark;
 	fflush(stdout);
 }
@@ -336,7 +337,8 @@ int main(void)
 	for (i = 0; i < 3; i++)
 		for (round = 0; round < ROUNDS; round++)
 			fault_served(&rig, &served[i], strides[i]);
-	report("... served in the kernel, page by page", &served[0], "a round trip", trip, 0.5, NULL);
+	report("... served in the kernel, page by page", &served[0], "a round trip", trip, 0.5,
+	       NULL);
 	report("... one page of each 64 KiB", &served[1], "a round trip", trip, 0.5, NULL);
 	report("... one page of each 2 MiB", &served[2], "a round trip", trip, 0.5, NULL);
 
@@ -356,8 +358,10 @@ int main(void)
 		}
 		report("MIGRATE of 2 MiB, a huge page", &to[1], "memcpy", copy, 1.15, &away[1]);
 		report("MIGRATE of 2 MiB, 4 KiB pages", &to[0], "memcpy", copy, 5, &away[0]);
-		report("host touches 2 MiB in VRAM, a huge page", &back[1], "memcpy", copy, 3, &home[1]);
-		report("host touches 2 MiB in VRAM, 4 KiB pages", &back[0], "memcpy", copy, 8, &home[0]);
+		report("host touches 2 MiB in VRAM, a huge page", &back[1], "memcpy", copy, 3,
+		       &home[1]);
+		report("host touches 2 MiB in VRAM, 4 KiB pages", &back[0], "memcpy", copy, 8,
+		       &home[0]);
 	}
 
 	for (i = 0; i < 2; i++)
