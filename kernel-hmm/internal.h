@@ -274,6 +274,7 @@ bool hm_engine_is_mapped_by(struct mm_struct *mm);
 
 u64 hm_vram_size(void);
 u64 hm_vram_quota_max(void);
+bool hm_vram_huge(void); /* pages of 2 MiB may go to VRAM as such */
 unsigned int hm_around_default(void);
 
 /* ---- debugfs.c and inject.c ---- */

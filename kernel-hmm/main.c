@@ -35,6 +35,10 @@ static unsigned int around_kb = 64;
 module_param(around_kb, uint, 0444);
 MODULE_PARM_DESC(around_kb, "KiB that come home with a 4 KiB page that the host touches (4 to 2048)");
 
+static bool huge_vram = true;
+module_param(huge_vram, bool, 0444);
+MODULE_PARM_DESC(huge_vram, "Pages of 2 MiB in VRAM; not where users are not trusted, see the documentation");
+
 /* Bytes of VRAM of each device. */
 u64 hm_vram_size(void)
 {
@@ -50,6 +54,11 @@ u64 hm_vram_quota_max(void)
 static bool hm_around_valid(u64 around)
 {
 	return around >= PAGE_SIZE && around <= HM_BLOCK_SIZE && is_power_of_2(around);
+}
+
+bool hm_vram_huge(void)
+{
+	return huge_vram;
 }
 
 unsigned int hm_around_default(void)
@@ -112,7 +121,8 @@ static long hm_ioctl_info(struct hmm_mirror_info *info)
 	*info = (struct hmm_mirror_info) {
 		.version = HMM_MIRROR_VERSION,
 		.devices = devices,
-		.capabilities = HMM_MIRROR_CAP_MIRROR | HMM_MIRROR_CAP_HUGE |
+		.capabilities = HMM_MIRROR_CAP_MIRROR |
+				(huge_vram ? HMM_MIRROR_CAP_HUGE : 0) |
 				HMM_MIRROR_CAP_SERVICE | HMM_MIRROR_CAP_EVENTS |
 				(private ? HMM_MIRROR_CAP_MIGRATE : 0) |
 				(HM_CAN_EXCLUDE ? HMM_MIRROR_CAP_EXCLUSIVE : 0),

@@ -212,7 +212,7 @@ static void hm_to_vram(struct hm_account *account, struct vm_area_struct *vma,
 		       unsigned long start, unsigned long end, enum hmm_mirror_cause cause,
 		       struct hm_window *window, u64 *done)
 {
-	bool huge = end - start == HM_BLOCK_SIZE;
+	bool huge = end - start == HM_BLOCK_SIZE && hm_vram_huge();
 
 	if (!hm_to_vram_try(account, vma, start, end, cause, window, huge, done))
 		return;

@@ -79,6 +79,32 @@ TEST(around_parameter)
 	EXPECT_EQ(module_load(""), 0);
 }
 
+/* Without huge pages in VRAM they go there in pieces, and come home so. */
+TEST(no_huge_vram)
+{
+	struct hmm_mirror_info info = { 0 };
+	struct rig rig;
+	void *h;
+
+	module_reload("huge_vram=0");
+	rig_open_vram(&rig, NULL);
+	EXPECT_EQ(ioctl(rig.fd, HMM_MIRROR_IOC_INFO, &info), 0);
+	EXPECT_EQ(info.capabilities & HMM_MIRROR_CAP_HUGE, 0);
+	h = arena_huge(0, 2 * BLOCK);
+	EXPECT_EQ(rig_migrate(&rig, h, 2 * BLOCK), 2 * 512);
+	EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_TO_VRAM_2M), 0);
+	EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_TO_VRAM_4K), 2 * 512);
+	EXPECT_EQ(engine_check(&rig, h, 2 * BLOCK, 1), 0);
+	EXPECT_EQ(in_vram(&rig), 2 * 512);
+	EXPECT_EQ(host_check(h, PAGE, 1), 0);
+	EXPECT_EQ(in_vram(&rig), 2 * 512 - 16);
+	EXPECT_EQ(host_check(h, 2 * BLOCK, 1), 0);
+	EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_CPU_2M), 0);
+	EXPECT_EQ(in_vram(&rig), 0);
+	rig_close(&rig);
+	module_reload("");
+}
+
 /* TRIM brings the least recently used home, no more than it is told. */
 TEST(trim)
 {
