@@ -88,7 +88,8 @@ struct mcl_command {
 	uint64_t seq; /* PUSHED: its packet */
 	/* Wait nodes that are neither soft nor resolved, plus one until the command is in a list. No lock. */
 	_Atomic uint32_t pending;
-	_Atomic bool doomed; /* an event of the wait list failed */
+	/* An event of the wait list failed. A word of its own: the compiler reads flags beside each other at once. No lock. */
+	_Atomic uint32_t doomed;
 	bool after_all; /* waits for everything enqueued before it (marker and barrier without wait list) */
 	bool fence; /* nothing enqueued after it may start before it is complete (barrier) */
 	bool ordered; /* out-of-order queue: depends on a pushed command, so it takes the ring's barrier bit */
