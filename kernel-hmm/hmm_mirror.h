@@ -65,7 +65,7 @@
 /* What the module can do on this kernel (struct hmm_mirror_info.capabilities). */
 #define HMM_MIRROR_CAP_MIRROR	(1ULL << 0)	/* map in place */
 #define HMM_MIRROR_CAP_MIGRATE	(1ULL << 1)	/* VRAM; else the kernel lacks DEVICE_PRIVATE */
-#define HMM_MIRROR_CAP_HUGE	(1ULL << 2)	/* 2 MiB pages in VRAM, too */
+#define HMM_MIRROR_CAP_HUGE	(1ULL << 2)	/* pages of 2 MiB in VRAM */
 #define HMM_MIRROR_CAP_SERVICE	(1ULL << 3)	/* faults can be served without a pager */
 #define HMM_MIRROR_CAP_EVENTS	(1ULL << 4)	/* HMM_MIRROR_REGISTER_EVENTS */
 #define HMM_MIRROR_CAP_EXCLUSIVE (1ULL << 5)	/* HMM_MIRROR_EXCLUSIVE works */

@@ -122,7 +122,7 @@ static long hm_ioctl_info(struct hmm_mirror_info *info)
 		.version = HMM_MIRROR_VERSION,
 		.devices = devices,
 		.capabilities = HMM_MIRROR_CAP_MIRROR |
-				(huge_vram ? HMM_MIRROR_CAP_HUGE : 0) |
+				(private && huge_vram ? HMM_MIRROR_CAP_HUGE : 0) |
 				HMM_MIRROR_CAP_SERVICE | HMM_MIRROR_CAP_EVENTS |
 				(private ? HMM_MIRROR_CAP_MIGRATE : 0) |
 				(HM_CAN_EXCLUDE ? HMM_MIRROR_CAP_EXCLUSIVE : 0),

@@ -124,7 +124,6 @@ struct node {
  */
 double round_trips(_Atomic uint32_t *flag);
 
-struct node;
 /* Go on by @steps nodes from *@n. Returns the sum of their values. */
 uint64_t host_chase(const struct node **n, uint64_t steps);
 

@@ -189,12 +189,11 @@ struct mcl_uffd {
 	struct mcl_uffd_queue queue;
 	uint32_t changes_read, changes_handled; /* how many, and the last one's number; they are handled in order */
 	uint64_t read_ns; /* when the last was read */
-	uint32_t quiet_after,
-		quiet_wanted; /* when change quiet_after had been read nothing was changing; and WANTED then */
+	/* When change .quiet_after had been read nothing was changing; .quiet_wanted is what WANTED was then. */
+	uint32_t quiet_after, quiet_wanted;
 	struct mcl_uffd_proxy proxy;
 	struct mcl_span moving; /* the host has moved that, and not all of its pages have been brought where it is now */
 	struct mcl_span lazy; /* a thread waits for its MADV_FREE of that to be read */
-	bool strict; /* and one for MADV_DONTNEED of something */
 
 	_Atomic uint32_t *words; /* for mcl_uffd_settle(), any thread and the engine: MCL_BOOT_WORD_... */
 	_Atomic uint32_t words_before[4]; /* as long as there is no engine */

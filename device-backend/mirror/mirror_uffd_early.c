@@ -73,8 +73,6 @@ static void cut_off(struct mcl_uffd *u, uint64_t nr, const uint64_t *arg)
 			gone(u, arg[0], arg[1], true);
 		else if (arg[2] == MADV_FREE)
 			u->lazy = (struct mcl_span){ arg[0], arg[0] + arg[1], false };
-		/* Both at once: then which of them the report is of cannot be told. */
-		u->strict |= arg[2] == MADV_DONTNEED || arg[2] == MADV_DONTNEED_LOCKED || arg[2] == MADV_REMOVE;
 		break;
 	case SYS_shmdt:
 		mcl_uffd_files_unmapped(u, arg[0], arg[0] + 1);
@@ -117,7 +115,6 @@ static bool cut_off_waiting(struct mcl_uffd *u)
 void mcl_uffd_early(struct mcl_uffd *u)
 {
 	u->lazy.start = u->lazy.end = 0;
-	u->strict = false;
 	for (unsigned int i = 0; i < LOOKS && !cut_off_waiting(u); i++) {
 		if (!mcl_uffd_changing_now(u))
 			return;

@@ -32,7 +32,6 @@ static void *proxy_main(void *arg)
 {
 	struct mcl_uffd *u = arg;
 	struct mcl_uffd_proxy *p = &u->proxy;
-	uint64_t one = 1;
 
 	atomic_store(&p->tid, (int32_t)mcl_raw(SYS_gettid, 0, 0, 0, 0, 0, 0));
 	for (;;) {
@@ -49,7 +48,7 @@ static void *proxy_main(void *arg)
 		else
 			p->ret = -EAGAIN;
 		atomic_store(&p->go, PROXY_IDLE);
-		mcl_raw(SYS_write, (uint64_t)u->again_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
+		mcl_uffd_ring(u);
 	}
 }
 
@@ -127,7 +126,7 @@ static long call(struct mcl_uffd *u, uint32_t how, long nr, uint64_t a, uint64_t
 {
 	struct mcl_uffd_proxy *p = &u->proxy;
 	struct pollfd fds[2] = { { .fd = u->again_fd, .events = POLLIN }, { .fd = u->host_fd, .events = POLLIN } };
-	uint64_t count, one = 1;
+	uint64_t count;
 
 	post(u, how, nr, a, b, c, d, e, f);
 	while (atomic_load(&p->go) != PROXY_IDLE) {
@@ -137,7 +136,7 @@ static long call(struct mcl_uffd *u, uint32_t how, long nr, uint64_t a, uint64_t
 		serve_own_faults(u);
 	}
 	/* Somebody else may have rung it meanwhile. */
-	mcl_raw(SYS_write, (uint64_t)u->again_fd, (uint64_t)&one, sizeof(one), 0, 0, 0);
+	mcl_uffd_ring(u);
 	return p->ret;
 }
 
