@@ -33,7 +33,8 @@
  *    to .tail; if there is anything to claim it rings for one more unit.
  *  - Host, after moving .tail: if the packet is a barrier and .head has not reached it, nothing: the unit that moves .head
  *    to it, having completed its last predecessor, then looks at the ring again, or turns away from it and then looks.
- *    Otherwise bell.epoch++, and futex wake for as many sleepers as there are groups (one less if somebody spins).
+ *    Otherwise bell.epoch++, and futex wake for as many sleepers as there are groups (one less if somebody spins, and not all
+ *    units, if there are as many as processors: the host is on one of those).
  *    Nor does the host read .head for every barrier: as long as bell.turns is what it was before .head was read last, and
  *    the newest packet of that moment was not complete then, the unit that completes it has not turned away since,
  *    and will look.
@@ -166,40 +167,41 @@ static inline void mcl_prefetch_to_write(const void *p)
 }
 
 /*
- * How long it pays to poll before sleeping: all of the limit while what was waited for comes in time, hardly at all after it
- * did not; every now and then the limit is tried again. Races between its users do no harm.
+ * How long it pays to poll before sleeping: all of the limit, until what was waited for has failed to come in time
+ * MCL_SPIN_MISSES times in a row; then hardly at all, and every now and then the limit is tried again. One success is
+ * enough to go back: programs that wait for a short and a long time by turns gain by the short ones more than the long ones
+ * cost. Races between its users do no harm.
  */
 struct mcl_spin {
 	_Atomic uint64_t limit; /* ticks; 0: never poll */
-	_Atomic uint64_t budget;
+	_Atomic uint32_t misses; /* in a row, at most MCL_SPIN_MISSES */
 	_Atomic uint32_t since_full;
 };
 
+#define MCL_SPIN_MISSES 3u
 #define MCL_SPIN_SHORT 32u /* part of the limit that is polled when it does not pay */
 #define MCL_SPIN_RETRY 16u /* waits until the limit is tried again */
 
 static inline uint64_t mcl_spin_begin(struct mcl_spin *s)
 {
 	const uint64_t limit = atomic_load_explicit(&s->limit, memory_order_relaxed);
-	const uint64_t budget = atomic_load_explicit(&s->budget, memory_order_relaxed);
-	const uint32_t since = atomic_load_explicit(&s->since_full, memory_order_relaxed) + 1;
+	uint32_t since;
 
-	if (budget >= limit)
+	if (atomic_load_explicit(&s->misses, memory_order_relaxed) < MCL_SPIN_MISSES)
 		return limit;
-	atomic_store_explicit(&s->since_full, since % MCL_SPIN_RETRY, memory_order_relaxed);
-	return since == MCL_SPIN_RETRY ? limit : budget;
+	since = (atomic_load_explicit(&s->since_full, memory_order_relaxed) + 1) % MCL_SPIN_RETRY;
+	atomic_store_explicit(&s->since_full, since, memory_order_relaxed);
+	return since ? limit / MCL_SPIN_SHORT : limit;
 }
 
-static inline void mcl_spin_end(struct mcl_spin *s, uint64_t polled, bool paid)
+static inline void mcl_spin_end(struct mcl_spin *s, bool paid)
 {
-	const uint64_t limit = atomic_load_explicit(&s->limit, memory_order_relaxed);
-	uint64_t budget = atomic_load_explicit(&s->budget, memory_order_relaxed);
+	const uint32_t misses = atomic_load_explicit(&s->misses, memory_order_relaxed);
 
-	if (paid)
-		budget = budget * 2 < limit && polled < budget * 2 ? budget * 2 : limit;
-	else
-		budget = limit / MCL_SPIN_SHORT;
-	atomic_store_explicit(&s->budget, budget, memory_order_relaxed);
+	if (paid && misses)
+		atomic_store_explicit(&s->misses, 0, memory_order_relaxed);
+	else if (!paid && misses < MCL_SPIN_MISSES)
+		atomic_store_explicit(&s->misses, misses + 1, memory_order_relaxed);
 }
 
 _Static_assert(sizeof(struct mcl_packet) == 1024, "slots are 1 KiB");

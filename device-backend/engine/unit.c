@@ -329,7 +329,7 @@ static bool spin(struct mcl_engine_control *c, uint32_t epoch)
 		mcl_relax();
 		polled = mcl_ticks() - began;
 	}
-	mcl_spin_end(&c->bell.spin, polled, rang);
+	mcl_spin_end(&c->bell.spin, rang);
 	return rang;
 }
 

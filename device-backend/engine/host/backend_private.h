@@ -73,6 +73,7 @@ struct mcl_backend {
 	struct mcl_engine_control *control;
 	struct mcl_cu *cus;
 	uint32_t cu_count;
+	uint32_t wake_most; /* sleeping units that an enqueue wakes (submit.c) */
 	struct mcl_spin spin; /* of threads in mcl_ring_wait() */
 	const struct mcl_mirror_ops *ops;
 	struct mcl_mirror *mirror;

@@ -76,7 +76,6 @@ static int fill_unit(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t i
 static void init_spin(struct mcl_spin *spin, uint64_t us)
 {
 	atomic_store(&spin->limit, us * mcl_clock_ticks_per_us());
-	atomic_store(&spin->budget, us * mcl_clock_ticks_per_us());
 }
 
 static int fill_control(struct mcl_backend *b, uint64_t guard)
@@ -85,7 +84,8 @@ static int fill_control(struct mcl_backend *b, uint64_t guard)
 	struct mcl_engine_control *const c = b->control;
 	const uint64_t at = b->window.base + l->control_offset + sizeof(*c);
 	/* On one processor whoever spins keeps the other side from working. */
-	const uint64_t spin_us = mcl_query_processors() > 1 ? mcl_config()->spin_us : 0;
+	const uint32_t processors = mcl_query_processors();
+	const uint64_t spin_us = processors > 1 ? mcl_config()->spin_us : 0;
 	int err;
 
 	c->window_base = b->window.base;
@@ -97,6 +97,7 @@ static int fill_control(struct mcl_backend *b, uint64_t guard)
 	c->cu_count = b->cu_count;
 	init_spin(&c->bell.spin, spin_us);
 	init_spin(&b->spin, spin_us);
+	b->wake_most = b->cu_count > 1 && b->cu_count >= processors ? b->cu_count - 1 : b->cu_count;
 	c->slice_ticks = SLICE_US * mcl_clock_ticks_per_us();
 	c->use_tsc = mcl_clock_use_tsc();
 	c->host_pid = getpid();

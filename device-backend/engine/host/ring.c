@@ -273,7 +273,7 @@ static bool spin(struct mcl_ring *ring, uint64_t seq)
 		_mm_pause();
 		polled = __rdtsc() - began;
 	}
-	mcl_spin_end(s, polled, done);
+	mcl_spin_end(s, done);
 	return done;
 }
 

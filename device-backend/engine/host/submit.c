@@ -87,8 +87,14 @@ static void cancel(struct submission *s)
 	pthread_mutex_unlock(&s->hw->lock);
 }
 
-static void ring_bell(struct mcl_engine_control *c, uint64_t groups)
+/*
+ * If there is a unit for every processor, this thread is in the way of one of them. To wake all would put two on one
+ * processor, and they stay there for milliseconds while this thread sleeps and leaves the other idle. So the last is
+ * left to the first unit that claims something and sees that there is more.
+ */
+static void ring_bell(const struct mcl_backend *b, uint64_t groups)
 {
+	struct mcl_engine_control *const c = b->control;
 	uint32_t sleepers;
 
 	atomic_fetch_add(&c->bell.epoch, 1);
@@ -97,6 +103,8 @@ static void ring_bell(struct mcl_engine_control *c, uint64_t groups)
 	sleepers = atomic_load(&c->bell.sleepers);
 	if (groups > sleepers)
 		groups = sleepers;
+	if (groups > b->wake_most)
+		groups = b->wake_most;
 	if (groups)
 		syscall(SYS_futex, &c->bell.epoch, FUTEX_WAKE, (int)groups, NULL, NULL, 0);
 }
@@ -143,7 +151,7 @@ static void commit(struct submission *s, enum mcl_packet_op op, uint64_t total, 
 	s->hw->next = s->seq + 1;
 	atomic_store(&s->hw->mem->tail, s->seq + 1);
 	if (needs_bell(c, s->hw, s->seq, flags & MCL_PACKET_BARRIER ? MCL_PKT_BARRIER : 0))
-		ring_bell(c, total);
+		ring_bell(s->ring->backend, total);
 	pthread_mutex_unlock(&s->hw->lock);
 }
 
