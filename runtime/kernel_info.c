@@ -44,7 +44,7 @@ cl_int clGetKernelArgInfo(cl_kernel kernel, cl_uint arg_index, cl_kernel_arg_inf
 		return MCL_ERR(CL_INVALID_KERNEL, "%p is not a live kernel", (void *)kernel);
 	if (arg_index >= kernel->info->arg_count)
 		return MCL_ERR(CL_INVALID_ARG_INDEX, "argument %u of %u", arg_index, kernel->info->arg_count);
-	if (!kernel->info->has_arg_info)
+	if (!(kernel->info->flags & MCL_CO_ARG_INFO))
 		return MCL_ERR(CL_KERNEL_ARG_INFO_NOT_AVAILABLE, "the program was built without it");
 	arg = &kernel->arg_info[arg_index];
 

@@ -233,9 +233,13 @@ static int add_kernel(struct mcl_co_writer *w, const struct mcl_assembly *assemb
 		.first_local = (uint32_t)(w->locals.used / sizeof(uint64_t)),
 		.private_bytes = from->private_bytes,
 		.preferred_multiple = from->preferred_multiple ? from->preferred_multiple : 1,
-		.has_arg_info = (from->has_arg_info & POCLBIN_HAS_ALL) == POCLBIN_HAS_ALL,
 	};
 	int err;
+
+	if ((from->has_arg_info & POCLBIN_HAS_ALL) == POCLBIN_HAS_ALL)
+		k.flags |= MCL_CO_ARG_INFO;
+	if (mcl_order_free(assembly->order, from->name))
+		k.flags |= MCL_CO_ANY_ORDER;
 
 	if (!attributes)
 		return mcl_reason(why, -ENOMEM, "no memory for the kernel's attributes");

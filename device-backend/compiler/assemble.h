@@ -6,6 +6,7 @@
 #define MCL_ASSEMBLE_H
 
 #include "compiler/code_object_writer.h"
+#include "compiler/order.h"
 #include "compiler/placeholder.h"
 #include "compiler/poclbin.h"
 
@@ -15,6 +16,7 @@ struct mcl_assembly {
 	bool partial; /* kernels without code are meant to have none */
 	bool no_globals; /* leave the program-scope variables to the description */
 	bool jammed; /* specialised functions went through mcl_jam() */
+	const struct mcl_order *order; /* of the program, or NULL: not known */
 };
 
 /*

@@ -27,7 +27,7 @@
 #include "support/log.h"
 
 #define MCL_CO_MAGIC "MCLCODE" /* 8 bytes with the terminating zero */
-#define MCL_CO_VERSION 2
+#define MCL_CO_VERSION 3
 /*
  * Calling convention of the work-group functions: that of POCL 6.0's CPU compiler,
  *   void f(uint8_t **args, struct mcl_wg_context *, uint64_t gx, uint64_t gy, uint64_t gz)
@@ -60,6 +60,11 @@ struct mcl_co_header {
 	uint64_t data_offset, data_size; /* image bytes */
 };
 
+enum mcl_co_kernel_flags {
+	MCL_CO_ARG_INFO = 1, /* names and types of arguments are known */
+	MCL_CO_ANY_ORDER = 2, /* no work-group can notice in which order they run (order.h) */
+};
+
 struct mcl_co_kernel {
 	uint32_t name, attributes; /* strings */
 	uint32_t first_arg, arg_count;
@@ -69,7 +74,7 @@ struct mcl_co_kernel {
 	uint32_t vec_hint; /* string: vec_type_hint, or empty */
 	uint64_t local_bytes, private_bytes; /* static use: CL_KERNEL_LOCAL_MEM_SIZE, CL_KERNEL_PRIVATE_MEM_SIZE */
 	uint32_t preferred_multiple; /* of the work-group size */
-	uint32_t has_arg_info; /* names and types of arguments are known */
+	uint32_t flags; /* enum mcl_co_kernel_flags */
 };
 
 enum mcl_co_variant_flags {

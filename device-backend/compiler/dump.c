@@ -46,6 +46,8 @@ static void dump_kernel(const struct mcl_code_object *co, const struct mcl_co_ke
 		fprintf(out, "    attributes %s\n", mcl_co_string(co, k->attributes));
 	fprintf(out, "    local memory %" PRIu64 " bytes in %u variables, private memory %" PRIu64 " bytes\n",
 		k->local_bytes, k->local_count, k->private_bytes);
+	if (k->flags & MCL_CO_ANY_ORDER)
+		fputs("    work-groups in any order\n", out);
 	for (uint32_t i = 0; i < k->arg_count; i++) {
 		const struct mcl_co_arg *arg = &co->args[k->first_arg + i];
 

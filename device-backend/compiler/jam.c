@@ -7,7 +7,6 @@
  * that pass runs, and only then: within one work-item they may well meet, and later passes must know. The pass keeps the
  * order of accesses within each iteration.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,21 +46,6 @@ struct jam {
 	llvm_ref accesses[MAX_ACCESSES];
 	uint32_t access_count;
 };
-
-static bool load_llvm(struct mcl_llvm *llvm)
-{
-	void *library = dlopen(MCL_LLVM_LIBRARY, RTLD_NOW | RTLD_LOCAL);
-
-	if (!library)
-		return false;
-#define GET(result, name, arguments)                                                                                   \
-	*(void **)&llvm->name = dlsym(library, "LLVM" #name);                                                          \
-	if (!llvm->name)                                                                                               \
-		return false;
-	MCL_LLVM_FUNCTIONS(GET)
-#undef GET
-	return true;
-}
 
 /* ---- loops ---- */
 
@@ -402,7 +386,7 @@ int mcl_jam_file(const char *path, struct mcl_reason *why)
 	uint32_t found = 0;
 	char *message;
 
-	if (!load_llvm(&j.llvm))
+	if (!mcl_llvm_load(&j.llvm))
 		return mcl_reason(why, -ENOENT, "%s cannot be used", MCL_LLVM_LIBRARY);
 	j.context = l->GetGlobalContext();
 	if (l->CreateMemoryBufferWithContentsOfFile(path, &buffer, &message) ||

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The part of LLVM's C interface that jam.c uses, taken from the libLLVM that POCL uses, at run time: building MirrorCL
+ * The part of LLVM's C interface that jam.c and order.c use, taken from the libLLVM that POCL uses, at run time: building MirrorCL
  * needs no LLVM headers, and running it needs no LLVM that POCL does not bring. Declared in our words.
  */
 #ifndef MCL_LLVM_C_H
@@ -31,6 +31,13 @@ typedef void *llvm_ref; /* LLVM's handles, all opaque */
 
 /* X(result, name without "LLVM", arguments) */
 #define MCL_LLVM_FUNCTIONS(X)                                                                                          \
+	X(llvm_ref, ContextCreate, (void))                                                                             \
+	X(void, ContextDispose, (llvm_ref))                                                                            \
+	X(llvm_ref, CreateMemoryBufferWithMemoryRangeCopy, (const char *, size_t, const char *))                       \
+	X(void, DisposeMemoryBuffer, (llvm_ref))                                                                       \
+	X(void, DisposeModule, (llvm_ref))                                                                             \
+	X(llvm_ref, GetNamedFunction, (llvm_ref, const char *))                                                        \
+	X(llvm_ref, IsAFunction, (llvm_ref))                                                                           \
 	X(llvm_ref, GetGlobalContext, (void))                                                                          \
 	X(int, CreateMemoryBufferWithContentsOfFile, (const char *, llvm_ref *, char **))                              \
 	X(int, ParseBitcodeInContext2, (llvm_ref, llvm_ref, llvm_ref *))                                               \
@@ -79,5 +86,8 @@ struct mcl_llvm {
 	MCL_LLVM_FUNCTIONS(MCL_LLVM_MEMBER)
 };
 #undef MCL_LLVM_MEMBER
+
+/* Load the library, if nobody has yet, and find all functions. It is never unloaded. Returns whether all are there. */
+bool mcl_llvm_load(struct mcl_llvm *llvm);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "compiler/assemble.h"
 #include "compiler/jam.h"
+#include "compiler/order.h"
 #include "compiler/pocl_temp.h"
 #include "compiler/target.h"
 #include "compiler/translate.h"
@@ -114,6 +115,15 @@ static int generate(struct mcl_translation *t, const char *folder, const struct 
 	return err;
 }
 
+/* Of the program in POCL's container. NULL: not known. */
+static struct mcl_order *find_order(const struct poclbin *bin)
+{
+	for (uint32_t i = 0; i < bin->file_count; i++)
+		if (strcmp(bin->files[i].path, "/program.bc") == 0)
+			return mcl_order_open(bin->files[i].bytes, bin->files[i].size);
+	return NULL;
+}
+
 int mcl_translate_code(struct mcl_translation *t, const char *folder, const struct mcl_selection *selection, bool jam,
 		       uint8_t **code, size_t *size, struct mcl_reason *why)
 {
@@ -128,6 +138,7 @@ int mcl_translate_code(struct mcl_translation *t, const char *folder, const stru
 		.no_globals = selection->partial && selection->kernel,
 		.jammed = jam,
 	};
+	struct mcl_order *order;
 	struct mcl_co_writer writer;
 	struct poclbin bin = { 0 };
 	uint8_t *binary = NULL;
@@ -139,7 +150,9 @@ int mcl_translate_code(struct mcl_translation *t, const char *folder, const stru
 		goto out_binary;
 	snprintf(target, sizeof(target), "%s %s", mcl_target_here(), t->pocl.target);
 	mcl_co_writer_init(&writer);
+	assembly.order = order = find_order(&bin);
 	err = mcl_assemble(&bin, &assembly, &writer, why);
+	mcl_order_close(order);
 	if (!err) {
 		err = mcl_co_writer_finish(&writer, code, size);
 		if (err)

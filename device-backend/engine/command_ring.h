@@ -13,6 +13,11 @@
  * the slot can never claim from its successor. Groups are therefore claimed in increasing order, each once. Whoever makes
  * .done reach .total completes the packet.
  *
+ * Any order. Where no group can notice when others run (MCL_PKT_ANY_ORDER), what is claimed from .cursor is only a number of
+ * groups. Which ones is found in .taken, a bit for each range of .grain groups: those that the unit's processor is likely to
+ * have had the last time come first, since it may still have their data in its caches. .grain carries the same tag as
+ * .cursor, and is set by the first unit that claims; it says MCL_GRAIN_IN_ORDER where it does not pay.
+ *
  * Order. A unit looks at a ring's packets from .head on. It passes packets whose groups are all claimed, and stops at
  * a packet with MCL_PKT_BARRIER that is not at .head: everything before it must complete first.
  *
@@ -62,7 +67,7 @@
 #define MCL_RINGS 256
 #define MCL_RING_SLOTS 256u
 
-#define MCL_PACKET_INLINE 768 /* bytes of argument block inside a packet */
+#define MCL_PACKET_INLINE 640 /* bytes of argument block inside a packet */
 
 /* Cursor: 24 bits of the sequence number, 40 bits of the next group. */
 #define MCL_CURSOR_GROUP_BITS 40
@@ -81,7 +86,12 @@ enum mcl_packet_op {
 
 enum {
 	MCL_PKT_BARRIER = 1,
+	MCL_PKT_ANY_ORDER = 2, /* of a kernel: its groups may start in any order */
 };
+
+/* .grain: 0 with the packet's tag is "not decided". */
+#define MCL_GRAIN_IN_ORDER MCL_CURSOR_MAX_GROUPS
+#define MCL_RANGES 256u /* at most, in one packet */
 
 /* Bits of mcl_packet.state. */
 enum {
@@ -135,6 +145,8 @@ struct mcl_packet {
 	_Atomic uint32_t state;
 	_Atomic int32_t status; /* enum mcl_status; not 0 stops further groups */
 	_Atomic uint64_t start, end; /* engine clock; 0 until it happened */
+	_Atomic uint64_t grain __attribute__((aligned(64))); /* groups of a range, tagged */
+	_Atomic uint64_t taken[MCL_RANGES / 64];
 	/* constant while the packet is in flight */
 	uint64_t total __attribute__((aligned(64))); /* groups */
 	uint32_t op, flags;

@@ -122,6 +122,14 @@ struct mcl_guard {
 	uint64_t armed;
 };
 
+/* How many groups of a kernel a unit takes at once: what it has learned. */
+struct mcl_pace {
+	uint64_t entry; /* of the kernel, in the window */
+	uint64_t most;
+};
+
+#define MCL_PACES 16
+
 /* One compute unit: a thread of the engine. Counters are written by the unit alone. */
 struct mcl_cu {
 	struct mcl_guard guard;
@@ -132,6 +140,7 @@ struct mcl_cu {
 	_Atomic uint32_t in_call; /* waits for the host: an abort is taken afterwards */
 	uint32_t next_ring; /* where it looks first */
 	uint32_t last_ring; /* what it claimed from last; MCL_RINGS: it has turned away */
+	struct mcl_pace pace[MCL_PACES]; /* see claim.c */
 	uint32_t patient; /* it lets packets gather; see learn() */
 	uint32_t doubt, retry; /* packets between two tries, and until the next */
 	_Atomic uint64_t kernels, groups, aborts;

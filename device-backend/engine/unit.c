@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: MIT
 /*
- * A compute unit: finds packets, claims groups, completes packets, idles. The protocol is in command_ring.h; what a group does is
- * in work.c; what happens when it fails in abort.c.
+ * A compute unit: finds packets, claims groups (claim.c), completes packets, idles. The protocol is in command_ring.h; what a group
+ * does is in work.c; what happens when it fails in abort.c.
  */
 #include "engine/engine.h"
 #include "engine/sys.h"
 
-/*
- * Groups claimed at once: few at first; twice as many each time they took less than a QUICK part of a turn, half as many each
- * time they took longer. For every claim passes cache lines from unit to unit, which costs as much as many small groups do, and
- * begins somewhere else in memory, which the processor has to notice before it fetches ahead: a hundredth of the time,
- * or less, if it is a 25th of a turn.
- */
-#define CHUNK_FIRST 64
-#define CHUNK_MAX 1024
-#define QUICK 25
 /* How long a unit stays with a ring that it has emptied: about as long as an enqueue takes. */
 #define LINGER_PAUSES 50
 /* While the host fills a ring: how long a unit looks away from it, this part of a turn. And how seldom it tries whether it does. */
@@ -37,11 +28,6 @@ static uint64_t clock_now(struct mcl_engine_control *c)
 static inline struct mcl_packet *slot_of(struct mcl_command_ring *ring, uint64_t seq)
 {
 	return &ring->slots[seq % MCL_RING_SLOTS];
-}
-
-static inline bool has_tag(uint64_t cursor, uint64_t seq)
-{
-	return (cursor ^ MCL_CURSOR_TAG(seq)) >> MCL_CURSOR_GROUP_BITS == 0;
 }
 
 static void ring_bell(struct mcl_engine_control *c, uint64_t groups)
@@ -71,7 +57,7 @@ again:
 		struct mcl_packet *p = slot_of(ring, seq);
 		uint64_t cursor = atomic_load_explicit(&p->cursor, memory_order_acquire);
 
-		if (!has_tag(cursor, seq)) /* our view of .head is old */
+		if (!mcl_has_tag(cursor, seq)) /* our view of .head is old */
 			goto again;
 		if (seq != head && p->flags & MCL_PKT_BARRIER)
 			return false;
@@ -168,33 +154,6 @@ static bool look(struct mcl_engine_control *c, struct mcl_cu *cu, enum look how,
 
 /* ---- doing it ---- */
 
-/* At most @most groups. */
-static bool claim(struct mcl_engine_control *c, struct mcl_packet *p, uint64_t seq, uint64_t most, uint64_t *first,
-		  uint64_t *count)
-{
-	uint64_t cursor = atomic_load_explicit(&p->cursor, memory_order_acquire);
-
-	for (;;) {
-		uint64_t group = MCL_CURSOR_GROUP(cursor), total = p->total, chunk = 1;
-
-		if (!has_tag(cursor, seq) || group >= total)
-			return false;
-		/*
-		 * Small pieces towards the end; with few groups one for each unit, so that groups that wait for each other
-		 * are all in flight.
-		 */
-		if (p->op == MCL_OP_KERNEL) {
-			chunk = (total - group) / (8ull * c->cu_count);
-			chunk = chunk < 1 ? 1 : chunk > most ? most : chunk;
-		}
-		if (atomic_compare_exchange_weak(&p->cursor, &cursor, cursor + chunk)) {
-			*first = group;
-			*count = chunk;
-			return true;
-		}
-	}
-}
-
 /* Move .head over what is complete, and call for help if what comes next is too much for this unit alone. */
 static void advance(struct mcl_engine_control *c, struct mcl_command_ring *ring)
 {
@@ -209,7 +168,7 @@ static void advance(struct mcl_engine_control *c, struct mcl_command_ring *ring)
 		if (!(atomic_load(&p->state) & MCL_PKT_COMPLETE)) {
 			uint64_t total = p->total;
 
-			if (total > 1 && has_tag(atomic_load(&p->cursor), head))
+			if (total > 1 && mcl_has_tag(atomic_load(&p->cursor), head))
 				ring_bell(c, (total < c->cu_count ? total : c->cu_count) - 1);
 			return;
 		}
@@ -264,7 +223,8 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 	struct mcl_packet *p = slot_of(ring, seq);
 	struct mcl_work work = { .cu = cu, .packet = p };
 	const uint64_t began = mcl_ticks();
-	uint64_t then = began, now, most = CHUNK_FIRST, mine = 0, other_seq;
+	uint64_t then = began, now, most = mcl_pace_begin(cu, p), mine = 0, other_seq;
+	struct mcl_claim claim;
 	enum look how = LOOK_SEEN;
 	uint32_t other_ring;
 
@@ -276,8 +236,10 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 	}
 	/* Before the claim, so that whoever fails this packet finds us. */
 	atomic_store_explicit(&cu->packet, MCL_CU_PACKET(index, seq), memory_order_relaxed);
-	while (claim(c, p, seq, most, &work.first, &work.count)) {
-		if (work.first == 0)
+	while (mcl_claim(c, cu, p, seq, most, &claim)) {
+		work.first = claim.first;
+		work.count = claim.count;
+		if (claim.from == 0)
 			atomic_store_explicit(&p->start, c->use_tsc && !mine ? began : clock_now(c),
 					      memory_order_relaxed);
 		if ((how == LOOK_BEYOND || atomic_load(&c->bell.sleepers)) &&
@@ -288,20 +250,19 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 			mcl_hostcall(cu, MCL_CALL_REFRESH);
 		if (!mine)
 			mcl_work_prepare(&work);
-		mine += work.count;
+		mine += claim.taken;
 		if (mcl_guarded(&cu->guard, mcl_work_run, &work))
 			mine += mcl_abort_packet(cu, p);
 		else if (p->op == MCL_OP_KERNEL)
 			count(&cu->groups, work.count);
 		now = mcl_ticks();
-		if (work.first + work.count >= p->total || now - began > c->slice_ticks)
+		most = mcl_pace_learn(c, most, claim.count, now - then);
+		if (claim.from + claim.taken >= p->total || now - began > c->slice_ticks)
 			break;
-		if ((now - then) * QUICK > c->slice_ticks)
-			most = most > 2 * CHUNK_FIRST ? most / 2 : CHUNK_FIRST;
-		else if (most < CHUNK_MAX)
-			most *= 2;
 		then = now;
 	}
+	if (mine)
+		mcl_pace_end(cu, p, most);
 	/* Let other rings have a turn. */
 	cu->next_ring = index + 1 < MCL_RINGS ? index + 1 : 0;
 	atomic_store_explicit(&cu->packet, MCL_CU_NONE, memory_order_relaxed);

@@ -123,7 +123,7 @@ static void opencl_2_0_programs_build_and_run(void **state)
 	assert_int_equal(co->args[walk->first_arg + 2].kind, MCL_CO_ARG_LOCAL);
 	assert_int_equal(co->args[walk->first_arg + 3].kind, MCL_CO_ARG_VALUE);
 	assert_int_equal(co->args[walk->first_arg + 3].size, 4);
-	assert_true(walk->has_arg_info);
+	assert_true(walk->flags & MCL_CO_ARG_INFO);
 	assert_string_equal(mcl_co_string(co, co->args[walk->first_arg + 3].name), "add");
 	assert_string_equal(mcl_co_string(co, co->args[walk->first_arg + 3].type_name), "int");
 	assert_int_equal(walk->local_count, 1);
@@ -202,6 +202,53 @@ static void local_sizes_get_their_own_functions(void **state)
 			assert_int_equal(out[j], 4);
 	}
 	assert_int_equal(co->variants[k->first_variant].flags, 0); /* the general one first */
+	mcl_code_object_put(co);
+}
+
+/* Kernels whose name begins with "free" have groups that cannot notice when others run. */
+static void the_order_of_groups_may_matter(void **state)
+{
+	static const char source[] =
+		"#define GLUE(a, b) a##b\n"
+		"static void helper(global int *a) { atomic_add(a, 1); }\n"
+		"static void middle(global int *a) { helper(a); }\n"
+		"kernel void free_triad(global float *a, global float *b) { a[get_global_id(0)] = 3 * b[get_global_id(0)]; }\n"
+		"kernel void free_local(global float *a, local float *l) {\n"
+		"	l[get_local_id(0)] = a[get_global_id(0)];\n"
+		"	barrier(CLK_LOCAL_MEM_FENCE);\n"
+		"	a[get_global_id(0)] = pow(l[get_local_size(0) - 1 - get_local_id(0)], 1.5f); }\n"
+		"kernel void free_copy(global float *a, local float *l) {\n"
+		"	event_t e = async_work_group_copy(l, a, 16, 0);\n"
+		"	wait_group_events(1, &e);\n"
+		"	a[get_global_id(0)] = l[0]; }\n"
+		"kernel void free_image(write_only image2d_t i) {\n"
+		"	write_imagef(i, (int2)(get_global_id(0), 0), (float4)(1)); }\n"
+		"kernel void add(global int *a) { atomic_add(a, 1); }\n"
+		"kernel void glued(global int *a) { GLUE(ato, mic_inc)(a); }\n"
+		"kernel void c11(global atomic_int *a) { atomic_fetch_add_explicit(a, 1, memory_order_relaxed); }\n"
+		"kernel void load(global atomic_int *a, global int *b) { b[0] = atomic_load(a); }\n"
+		"kernel void polls(global volatile int *a, global int *b) { while (!a[0]) ; b[0] = 1; }\n"
+		"kernel void tells(global volatile int *a) { a[get_global_id(0)] = 1; }\n"
+		"kernel void calls(global int *a) { middle(a); }\n"
+		"kernel void fence(global int *a) { a[1] = 2; mem_fence(CLK_GLOBAL_MEM_FENCE); a[0] = 1; }\n"
+		"kernel void release(global int *a) { a[1] = 2; atomic_work_item_fence(CLK_GLOBAL_MEM_FENCE,\n"
+		"	memory_order_release, memory_scope_device); a[0] = 1; }\n"
+		"kernel void says(global int *a) { if (a[0]) printf(\"%d\", a[0]); }\n";
+	struct mcl_code_object *co = build(source, "-cl-std=CL3.0", NULL);
+	uint32_t free_ones = 0;
+
+	(void)state;
+	assert_int_equal(co->header->kernels.count, 14);
+	for (uint32_t i = 0; i < co->header->kernels.count; i++) {
+		const struct mcl_co_kernel *k = &co->kernels[i];
+		const char *name = mcl_co_string(co, k->name);
+		const bool any = k->flags & MCL_CO_ANY_ORDER;
+
+		if (any != (strncmp(name, "free", 4) == 0))
+			fail_msg("kernel %s: groups in %s order", name, any ? "any" : "fixed");
+		free_ones += any;
+	}
+	assert_int_equal(free_ones, 4);
 	mcl_code_object_put(co);
 }
 
@@ -483,6 +530,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(opencl_2_0_programs_build_and_run),
 		cmocka_unit_test(local_sizes_get_their_own_functions),
+		cmocka_unit_test(the_order_of_groups_may_matter),
 		cmocka_unit_test(headers_macros_and_folders_are_found),
 		cmocka_unit_test(errors_and_warnings_are_in_the_log),
 		cmocka_unit_test(what_the_device_lacks_is_a_build_error),

@@ -89,7 +89,7 @@ static void check_parts(struct mcl_session *session)
 	assert_int_equal(k->local_count, 1);
 	assert_int_equal(k->reqd_local_size[0], 4);
 	assert_int_equal(k->variant_count, 0);
-	assert_true(k->has_arg_info);
+	assert_true(k->flags & MCL_CO_ARG_INFO);
 	k = mcl_co_find_kernel(all, "add");
 	assert_string_equal(mcl_co_string(all, all->args[k->first_arg + 1].name), "n");
 	globals = load_globals(all);

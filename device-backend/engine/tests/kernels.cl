@@ -131,3 +131,24 @@ __kernel void wide(__global const float16 *p, __global float16 *out)
 {
 	*out = *p;
 }
+
+/* Counts the visits of each work-item, without any means to notice the others. */
+__kernel void visit(__global uint *visits)
+{
+	visits[get_global_id(0)]++;
+}
+
+/* The same, with one group that dies. */
+__kernel void visit_or_die(__global uint *visits, __global uint *nowhere, ulong deadly)
+{
+	if (get_group_id(0) == deadly)
+		*nowhere = 1;
+	visits[get_global_id(0)]++;
+}
+
+/* The same, and says so. */
+__kernel void visit_and_tell(__global uint *visits, __global atomic_uint *all)
+{
+	visits[get_global_id(0)]++;
+	atomic_fetch_add_explicit(all, 1, memory_order_relaxed, memory_scope_device);
+}
