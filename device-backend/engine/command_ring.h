@@ -145,8 +145,6 @@ struct mcl_packet {
 	_Atomic uint32_t state;
 	_Atomic int32_t status; /* enum mcl_status; not 0 stops further groups */
 	_Atomic uint64_t start, end; /* engine clock; 0 until it happened */
-	_Atomic uint64_t grain __attribute__((aligned(64))); /* groups of a range, tagged */
-	_Atomic uint64_t taken[MCL_RANGES / 64];
 	/* constant while the packet is in flight */
 	uint64_t total __attribute__((aligned(64))); /* groups */
 	uint32_t op, flags;
@@ -157,6 +155,9 @@ struct mcl_packet {
 		struct mcl_packet_protect protect;
 	};
 	uint8_t inline_args[MCL_PACKET_INLINE] __attribute__((aligned(128)));
+	/* MCL_PKT_ANY_ORDER only, and apart: small packets do without this line */
+	_Atomic uint64_t grain __attribute__((aligned(128))); /* groups of a range, tagged */
+	_Atomic uint64_t taken[MCL_RANGES / 64];
 };
 
 struct mcl_command_ring {
