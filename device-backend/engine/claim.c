@@ -14,7 +14,9 @@
 /* At the beginning of a launch: it may have other arguments than the last, and take much longer. */
 #define PACE_AGAIN 1024
 #define QUICK 5
-/* Ranges for each unit, at least: the last ones to be finished are what the others wait for. */
+/* A range takes this part of a turn at least, so that claiming it does not count... */
+#define RANGE_PART 100
+/* ... and there are this many for each unit, for the last ones to be finished are what the others wait for. */
 #define UNIT_RANGES 8
 
 static struct mcl_pace *pace_of(struct mcl_cu *cu, uint64_t entry)
@@ -23,16 +25,23 @@ static struct mcl_pace *pace_of(struct mcl_cu *cu, uint64_t entry)
 	return &cu->pace[(entry / 16) % MCL_PACES];
 }
 
-uint64_t mcl_pace_begin(const struct mcl_cu *cu, const struct mcl_packet *p)
+static uint64_t groups_in(const struct mcl_pace *pace, uint64_t ticks)
+{
+	return ticks * 1024 / pace->ticks;
+}
+
+uint64_t mcl_pace_begin(const struct mcl_engine_control *c, struct mcl_cu *cu, const struct mcl_packet *p)
 {
 	const struct mcl_pace *pace;
+	uint64_t most;
 
 	if (p->op != MCL_OP_KERNEL)
 		return PACE_FIRST;
-	pace = pace_of((struct mcl_cu *)cu, p->kernel.entry);
+	pace = pace_of(cu, p->kernel.entry);
 	if (pace->entry != p->kernel.entry)
 		return PACE_FIRST;
-	return pace->most < PACE_AGAIN ? pace->most : PACE_AGAIN;
+	most = groups_in(pace, c->slice_ticks / QUICK);
+	return most < PACE_FIRST ? PACE_FIRST : most > PACE_AGAIN ? PACE_AGAIN : most;
 }
 
 uint64_t mcl_pace_learn(const struct mcl_engine_control *c, uint64_t most, uint64_t count, uint64_t ticks)
@@ -42,31 +51,41 @@ uint64_t mcl_pace_learn(const struct mcl_engine_control *c, uint64_t most, uint6
 	return count >= most && most < PACE_MAX ? 2 * most : most;
 }
 
-void mcl_pace_end(struct mcl_cu *cu, const struct mcl_packet *p, uint64_t most)
+void mcl_pace_end(struct mcl_cu *cu, const struct mcl_packet *p, uint64_t count, uint64_t ticks)
 {
 	if (p->op == MCL_OP_KERNEL)
-		*pace_of(cu, p->kernel.entry) = (struct mcl_pace){ .entry = p->kernel.entry, .most = most };
+		*pace_of(cu, p->kernel.entry) = (struct mcl_pace){
+			.entry = p->kernel.entry,
+			.ticks = ticks < UINT64_MAX / 1024 ? ticks * 1024 / count + 1 : UINT64_MAX,
+		};
 }
 
 /* ---- ranges ---- */
 
-/*
- * Groups of a range of packet @seq, for all units alike: the first to ask decides. Only if this unit knows the kernel, and a
- * range is no more than it would take at once. 0: the packet is gone.
- */
-static uint64_t grain_of(const struct mcl_engine_control *c, const struct mcl_cu *cu, struct mcl_packet *p,
-			 uint64_t seq)
+/* What a unit that has run the kernel before makes of a packet of @total groups. */
+static uint64_t choose_grain(const struct mcl_engine_control *c, const struct mcl_pace *pace, uint64_t total)
 {
-	uint64_t grain = atomic_load(&p->grain), mine = (p->total + MCL_RANGES - 1) / MCL_RANGES;
-	const struct mcl_pace *pace = pace_of((struct mcl_cu *)cu, p->kernel.entry);
+	uint64_t grain = groups_in(pace, c->slice_ticks / RANGE_PART);
+
+	if (grain * MCL_RANGES < total)
+		grain = (total + MCL_RANGES - 1) / MCL_RANGES;
+	if (grain > PACE_FIRST && grain > groups_in(pace, c->slice_ticks / QUICK))
+		return MCL_GRAIN_IN_ORDER;
+	return grain && total / grain >= (uint64_t)c->cu_count * UNIT_RANGES ? grain : MCL_GRAIN_IN_ORDER;
+}
+
+/* Groups of a range of packet @seq, for all units alike: the first to ask decides. 0: the packet is gone. */
+static uint64_t grain_of(const struct mcl_engine_control *c, struct mcl_cu *cu, struct mcl_packet *p, uint64_t seq)
+{
+	const struct mcl_pace *pace = pace_of(cu, p->kernel.entry);
+	uint64_t grain = atomic_load(&p->grain), mine = MCL_GRAIN_IN_ORDER;
 
 	if (!mcl_has_tag(grain, seq))
 		return 0;
 	if (MCL_CURSOR_GROUP(grain))
 		return MCL_CURSOR_GROUP(grain);
-	if (c->cu_count == 1 || c->cu_count * UNIT_RANGES > MCL_RANGES || pace->entry != p->kernel.entry ||
-	    mine > pace->most)
-		mine = MCL_GRAIN_IN_ORDER;
+	if (c->cu_count > 1 && pace->entry == p->kernel.entry)
+		mine = choose_grain(c, pace, p->total);
 	/* Another packet in this slot has another tag. */
 	if (atomic_compare_exchange_strong(&p->grain, &grain, MCL_CURSOR_TAG(seq) | mine))
 		return mine;

@@ -50,7 +50,8 @@
  *  - Host waiting for packet s: e = .done_epoch; .wanted = min(.wanted, s + 1), where 0 counts as infinite; packet complete?
  *    if not, futex wait while .done_epoch == e. Unit that completes packet s: state |= COMPLETE; if .wanted is not 0 and
  *    not above s + 1: .wanted = 0, .done_epoch++, futex wake all. So who waits for the last of many packets costs no system
- *    call for each of them. A waiter that wakes too early says again what it wants.
+ *    call for each of them. A waiter that wakes too early says again what it wants. A unit that finds all groups of packet s
+ *    claimed, and those of others nearly done, wakes the waiters already then; they poll for the rest.
  *  - How long to poll: when both sides are on one processor, because another program has the rest, each delays the other by
  *    as long as it polls. So each polls for long only as long as that pays (struct mcl_spin).
  *  - Notification: NOTIFY and COMPLETE are bits of one word, set by atomic or: exactly one side sees both.

@@ -122,10 +122,10 @@ struct mcl_guard {
 	uint64_t armed;
 };
 
-/* How many groups of a kernel a unit takes at once: what it has learned. */
+/* What a unit has learned of a kernel. */
 struct mcl_pace {
-	uint64_t entry; /* of the kernel, in the window */
-	uint64_t most;
+	uint64_t entry; /* in the window */
+	uint64_t ticks; /* for 1024 groups; not 0 */
 };
 
 #define MCL_PACES 16

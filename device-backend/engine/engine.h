@@ -86,10 +86,11 @@ struct mcl_claim {
 	uint64_t from, taken; /* what they count as: groups [from, from + taken) of the packet's cursor */
 };
 /* How many groups a unit takes at once. */
-uint64_t mcl_pace_begin(const struct mcl_cu *cu, const struct mcl_packet *p);
+uint64_t mcl_pace_begin(const struct mcl_engine_control *c, struct mcl_cu *cu, const struct mcl_packet *p);
 /* The @count groups of the last claim took @ticks. Returns the new pace. */
 uint64_t mcl_pace_learn(const struct mcl_engine_control *c, uint64_t most, uint64_t count, uint64_t ticks);
-void mcl_pace_end(struct mcl_cu *cu, const struct mcl_packet *p, uint64_t most);
+/* Remember for the next launch: @count groups, not 0, took @ticks in all. */
+void mcl_pace_end(struct mcl_cu *cu, const struct mcl_packet *p, uint64_t count, uint64_t ticks);
 /* Claim at most @most groups of packet @seq, or a range of it. Returns false if there are none left. */
 bool mcl_claim(struct mcl_engine_control *c, struct mcl_cu *cu, struct mcl_packet *p, uint64_t seq, uint64_t most,
 	       struct mcl_claim *out);

@@ -10,6 +10,8 @@
 #define LINGER_PAUSES 50
 /* While the host fills a ring: how long a unit looks away from it, this part of a turn. And how seldom it tries whether it does. */
 #define PATIENCE 200
+/* What is nearly done: this part of a turn, or less, to go. */
+#define SOON 10
 #define DOUBT_MIN 16
 #define DOUBT_MAX 1024
 
@@ -177,21 +179,27 @@ static void advance(struct mcl_engine_control *c, struct mcl_command_ring *ring)
 	}
 }
 
+/* A host thread sleeps until packet @seq or an earlier one is complete: wake it. */
+static void wake_waiter(struct mcl_command_ring *ring, uint64_t seq)
+{
+	const uint64_t wanted = atomic_load(&ring->wanted);
+
+	if (!wanted || seq + 1 < wanted)
+		return;
+	atomic_store(&ring->wanted, 0);
+	atomic_fetch_add(&ring->done_epoch, 1);
+	mcl_futex_wake(&ring->done_epoch, INT32_MAX);
+}
+
 static void complete(struct mcl_engine_control *c, struct mcl_command_ring *ring, struct mcl_packet *p, uint64_t seq)
 {
-	uint64_t wanted;
 	uint32_t state;
 
 	atomic_store_explicit(&p->end, clock_now(c), memory_order_relaxed);
 	state = atomic_fetch_or(&p->state, MCL_PKT_COMPLETE);
 	/* The host may reuse the slot once .head has passed it: p is gone from here on. */
 	advance(c, ring);
-	wanted = atomic_load(&ring->wanted);
-	if (wanted && seq + 1 >= wanted) {
-		atomic_store(&ring->wanted, 0);
-		atomic_fetch_add(&ring->done_epoch, 1);
-		mcl_futex_wake(&ring->done_epoch, INT32_MAX);
-	}
+	wake_waiter(ring, seq);
 	if (state & MCL_PKT_NOTIFY) {
 		atomic_store(&c->host_bell.notify, 1);
 		mcl_host_bell(c);
@@ -217,13 +225,35 @@ static void prefetch(struct mcl_command_ring *ring, uint64_t seq)
 	__builtin_prefetch(p + 192);
 }
 
+/*
+ * @mine groups of packet @seq have been run. @quick: the last ones took so little time that what others are still running should be
+ * done soon as well.
+ */
+static void hand_in(struct mcl_engine_control *c, struct mcl_cu *cu, struct mcl_command_ring *ring,
+		    struct mcl_packet *p, uint64_t seq, uint64_t mine, bool quick)
+{
+	const bool kernel = p->op == MCL_OP_KERNEL, last = MCL_CURSOR_GROUP(atomic_load(&p->cursor)) >= p->total;
+
+	if (atomic_fetch_add(&p->done, mine) + mine != p->total) {
+		/* The slot may be another packet's by now. A thread takes a while to wake up. */
+		if (last && quick)
+			wake_waiter(ring, seq);
+		return;
+	}
+	if (kernel)
+		count(&cu->kernels, 1);
+	if (atomic_load(&c->flush))
+		mcl_hostcall(cu, MCL_CALL_FLUSH);
+	complete(c, ring, p, seq);
+}
+
 static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t index, uint64_t seq)
 {
 	struct mcl_command_ring *ring = mcl_ring_at(c, index);
 	struct mcl_packet *p = slot_of(ring, seq);
 	struct mcl_work work = { .cu = cu, .packet = p };
 	const uint64_t began = mcl_ticks();
-	uint64_t then = began, now, most = mcl_pace_begin(cu, p), mine = 0, other_seq;
+	uint64_t then = began, now = began, took = 0, most = mcl_pace_begin(c, cu, p), mine = 0, other_seq;
 	struct mcl_claim claim;
 	enum look how = LOOK_SEEN;
 	uint32_t other_ring;
@@ -256,27 +286,19 @@ static void run_packet(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t
 		else if (p->op == MCL_OP_KERNEL)
 			count(&cu->groups, work.count);
 		now = mcl_ticks();
-		most = mcl_pace_learn(c, most, claim.count, now - then);
+		took = now - then;
+		most = mcl_pace_learn(c, most, claim.count, took);
 		if (claim.from + claim.taken >= p->total || now - began > c->slice_ticks)
 			break;
 		then = now;
 	}
-	if (mine)
-		mcl_pace_end(cu, p, most);
 	/* Let other rings have a turn. */
 	cu->next_ring = index + 1 < MCL_RINGS ? index + 1 : 0;
 	atomic_store_explicit(&cu->packet, MCL_CU_NONE, memory_order_relaxed);
-	if (mine) {
-		const bool kernel = p->op == MCL_OP_KERNEL;
-
-		if (atomic_fetch_add(&p->done, mine) + mine == p->total) {
-			if (kernel)
-				count(&cu->kernels, 1);
-			if (atomic_load(&c->flush))
-				mcl_hostcall(cu, MCL_CALL_FLUSH);
-			complete(c, ring, p, seq);
-		}
-	}
+	if (!mine)
+		return;
+	mcl_pace_end(cu, p, mine, now - began);
+	hand_in(c, cu, ring, p, seq, mine, took < c->slice_ticks / SOON);
 }
 
 /* Poll for a while. Returns whether the bell rang. */

@@ -20,6 +20,8 @@
 
 #define OWN_RING 0 /* the backend's own packets have the first one for themselves */
 #define LOOK_AHEAD 4 /* packets */
+/* How long the last groups of a packet are waited for, in limits of polling for a whole one. */
+#define OUTWAIT 2
 
 /* ---- creation ---- */
 
@@ -277,6 +279,24 @@ static bool spin(struct mcl_ring *ring, uint64_t seq)
 	return done;
 }
 
+/* After a wake-up: poll for the last groups of the packet, if all are claimed. Returns whether it is complete. */
+static bool outwait(struct mcl_ring *ring, uint64_t seq)
+{
+	const uint64_t hw_seq = atomic_load_explicit(&ring->entries[seq % MCL_RING_SLOTS].hw_seq, memory_order_relaxed);
+	const struct mcl_packet *p = &ring->hw->mem->slots[hw_seq % MCL_RING_SLOTS];
+	const uint64_t limit = atomic_load_explicit(&ring->backend->spin.limit, memory_order_relaxed),
+		       began = __rdtsc();
+
+	if (MCL_CURSOR_GROUP(atomic_load(&p->cursor)) < p->total)
+		return false;
+	do {
+		if (is_complete(ring, seq))
+			return true;
+		_mm_pause();
+	} while (__rdtsc() - began < OUTWAIT * limit);
+	return false;
+}
+
 /* Have whoever completes packet @hw_seq, or a later one, wake us. */
 static void want(struct mcl_command_ring *mem, uint64_t hw_seq)
 {
@@ -338,7 +358,7 @@ int mcl_ring_wait(struct mcl_ring *ring, uint64_t seq, uint64_t timeout_ns)
 		done = is_complete(ring, seq);
 		if (!done)
 			futex_wait(&mem->done_epoch, epoch, timeout);
-		if (done || is_complete(ring, seq))
+		if (done || is_complete(ring, seq) || outwait(ring, seq))
 			return 0;
 	}
 }

@@ -6,12 +6,21 @@
 #include "device.h"
 #include "engine/host/backend_private.h"
 
+/* Of a launch, so that it is long enough for ranges. */
+#define STEPS 1000000ull
+
 static struct device d;
+static uint32_t units;
 
 static int setup(void **state)
 {
+	struct mcl_backend_caps caps;
+
 	(void)state;
 	device_open(&d);
+	mcl_backend_query(&caps);
+	units = caps.compute_units;
+	assert_in_range(units, 2, 8);
 	return 0;
 }
 
@@ -53,13 +62,13 @@ static void check_taken(uint64_t total, uint64_t grain)
 static void each_group_once(void **state)
 {
 	static const uint64_t totals[] = { 64, 65, 100, 255, 256, 257, 511, 1000, 4099, 16384 };
-	enum { LAUNCHES = 60 };
+	enum { LAUNCHES = 30 };
 
 	(void)state;
 	for (uint32_t t = 0; t < ARRAY_SIZE(totals); t++) {
-		const uint64_t total = totals[t], local = 3;
+		const uint64_t total = totals[t], local = 3, steps = STEPS / total;
 		uint32_t *visits = calloc(total * local, sizeof(*visits)), ranges = 0;
-		const struct mcl_arg args[] = { ARG(visits) };
+		const struct mcl_arg args[] = { ARG(visits), ARG(steps) };
 
 		for (uint32_t i = 0; i < LAUNCHES; i++) {
 			uint64_t grain;
@@ -70,7 +79,7 @@ static void each_group_once(void **state)
 				assert_int_equal(grain, 0);
 			if (!grain)
 				continue;
-			assert_int_equal(grain, (total + MCL_RANGES - 1) / MCL_RANGES);
+			assert_in_range((total + grain - 1) / grain, units * 8ull, MCL_RANGES);
 			check_taken(total, grain);
 			ranges++;
 		}
@@ -86,7 +95,8 @@ static void each_group_once(void **state)
 static void in_order(void **state)
 {
 	uint32_t *visits = calloc(1000, sizeof(*visits)), all = 0, *pall = &all;
-	const struct mcl_arg args[] = { ARG(visits) }, tell[] = { ARG(visits), ARG(pall) };
+	const uint64_t steps = STEPS / 63;
+	const struct mcl_arg args[] = { ARG(visits), ARG(steps) }, tell[] = { ARG(visits), ARG(pall) };
 
 	(void)state;
 	for (uint32_t i = 0; i < 20; i++) {
@@ -104,8 +114,8 @@ static void death(void **state)
 {
 	enum { GROUPS = 300, ROUNDS = 40 };
 	uint32_t visits[GROUPS] = { 0 }, *pvisits = visits, *nowhere = NULL, ranges = 0;
-	uint64_t deadly = GROUPS;
-	const struct mcl_arg args[] = { ARG(pvisits), ARG(nowhere), ARG(deadly) };
+	uint64_t deadly = GROUPS, steps = STEPS / GROUPS;
+	const struct mcl_arg args[] = { ARG(pvisits), ARG(steps), ARG(nowhere), ARG(deadly) };
 
 	(void)state;
 	for (uint32_t i = 0; i < ROUNDS; i++) {
