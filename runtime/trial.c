@@ -31,12 +31,13 @@ static bool comparable(const struct mcl_trial *t, uint64_t groups)
 	return groups <= 2 * t->groups && t->groups <= 2 * groups;
 }
 
-static int fastest(const struct mcl_trial *t)
+/* Of those that have been measured, as @one has been. */
+static enum mcl_variant fastest(const struct mcl_trial *t, enum mcl_variant one)
 {
-	int best = -1;
+	enum mcl_variant best = one;
 
-	for (int i = 0; i < MCL_VARIANT_COUNT; i++)
-		if (t->candidates & 1u << i && t->of[i].count && (best < 0 || t->of[i].best < t->of[best].best))
+	for (enum mcl_variant i = 0; i < MCL_VARIANT_COUNT; i++)
+		if (t->candidates & 1u << i && t->of[i].count && t->of[i].best < t->of[best].best)
 			best = i;
 	return best;
 }
@@ -44,7 +45,7 @@ static int fastest(const struct mcl_trial *t)
 int mcl_trial_note(struct mcl_trial *t, enum mcl_variant variant, uint64_t ns, uint64_t groups, bool disturbed)
 {
 	const double each = (double)ns / (double)groups;
-	int best;
+	enum mcl_variant best;
 
 	if (!(t->candidates & 1u << variant))
 		return -1;
@@ -68,8 +69,8 @@ int mcl_trial_note(struct mcl_trial *t, enum mcl_variant variant, uint64_t ns, u
 	else if (each > t->of[variant].worst)
 		t->of[variant].worst = each;
 
-	best = fastest(t);
-	for (int i = 0; i < MCL_VARIANT_COUNT; i++) {
+	best = fastest(t, variant);
+	for (enum mcl_variant i = 0; i < MCL_VARIANT_COUNT; i++) {
 		if (i == best || !(t->candidates & 1u << i))
 			continue;
 		/* Out: clearly slower, every time, or slower after all. */
@@ -79,5 +80,5 @@ int mcl_trial_note(struct mcl_trial *t, enum mcl_variant variant, uint64_t ns, u
 		else if (t->of[i].count >= MANY && t->of[best].count >= MANY)
 			t->candidates &= ~(1u << i);
 	}
-	return t->candidates == 1u << best ? best : -1;
+	return t->candidates == 1u << best ? (int)best : -1;
 }

@@ -9,11 +9,13 @@
 #define TRIAD_SETTLE_NS 100000000ull
 #define CHASE_PARTS 16u /* turns on one way round */
 #define CHASE_ROUNDS (4 * CHASE_PARTS)
-#define CHASE_STEPS (CHASE_COUNT / CHASE_PARTS)
 #define PASS_ITEMS 4096u
 
 #define APART (4u << 20) /* more than any driver moves at once */
 #define SMALL (64u << 10) /* comes from where single nodes do */
+
+enum { CHASE_STEPS = CHASE_COUNT / CHASE_PARTS }; /* of one turn */
+_Static_assert(CHASE_COUNT % CHASE_PARTS == 0, "the turns of one way round make a whole cycle");
 
 /*
  * Memory that is never used, between the data of one side and whatever else there is. A driver that moves more than a page at a

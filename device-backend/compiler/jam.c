@@ -382,7 +382,7 @@ int mcl_jam_file(const char *path, struct mcl_reason *why)
 {
 	struct jam j = { 0 };
 	const struct mcl_llvm *l = &j.llvm;
-	llvm_ref buffer, target, machine, options;
+	llvm_ref buffer, module, target, machine, options;
 	uint32_t found = 0;
 	char *message;
 
@@ -390,8 +390,9 @@ int mcl_jam_file(const char *path, struct mcl_reason *why)
 		return mcl_reason(why, -ENOENT, "%s cannot be used", MCL_LLVM_LIBRARY);
 	j.context = l->GetGlobalContext();
 	if (l->CreateMemoryBufferWithContentsOfFile(path, &buffer, &message) ||
-	    l->ParseBitcodeInContext2(j.context, buffer, &j.module))
+	    l->ParseBitcodeInContext2(j.context, buffer, &module))
 		return mcl_reason(why, -EIO, "%.200s is no bitcode", path);
+	j.module = module;
 	j.kind_loop = l->GetMDKindID("llvm.loop", strlen("llvm.loop"));
 	j.kind_scope = l->GetMDKindID("alias.scope", strlen("alias.scope"));
 	j.kind_noalias = l->GetMDKindID("noalias", strlen("noalias"));

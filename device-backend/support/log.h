@@ -41,8 +41,13 @@ struct mcl_reason {
 
 /* Fill @why (if not NULL) and return @err unchanged, so that `return mcl_reason(why, -ENODEV, "...")` reads well. */
 int mcl_reason(struct mcl_reason *why, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-#ifdef __clang_analyzer__ /* which looks into one file at a time: it has to see that @err comes back */
-#define mcl_reason(why, err, ...) (mcl_reason(why, err, __VA_ARGS__), (err))
+#ifdef __clang_analyzer__ /* which looks into one file at a time: it has to see that @err comes back, and a failed call's is not 0 */
+#define mcl_reason(why, err, ...)                                                                                      \
+	({                                                                                                             \
+		const int mcl_reason_err = (err);                                                                      \
+		mcl_reason(why, mcl_reason_err, __VA_ARGS__);                                                          \
+		mcl_reason_err < 0 ? mcl_reason_err : -1;                                                              \
+	})
 #endif
 
 #endif
