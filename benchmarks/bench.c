@@ -192,7 +192,7 @@ static void measure_row(struct runner *r, struct bench_result *result, const boo
 		}
 	}
 	if (result->row->paired && available[WHO_LIMIT])
-		bench_gather_limits(result->series);
+		bench_least_limits(result->series);
 	bench_settle(result);
 }
 

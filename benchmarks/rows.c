@@ -183,7 +183,7 @@ double bench_compare(const struct bench_row *row, const struct bench_series seri
 	return series[WHO_LIMIT].count ? median_ratio(s->values, s->limits, s->count) : NAN;
 }
 
-void bench_gather_limits(struct bench_series series[WHO_COUNT])
+void bench_least_limits(struct bench_series series[WHO_COUNT])
 {
 	struct bench_series *limit = &series[WHO_LIMIT];
 

@@ -77,7 +77,7 @@ double bench_compare(const struct bench_row *row, const struct bench_series seri
 		     enum bench_who against);
 
 /* Of a paired row: what is shown as the limit is, of each round, the smallest of all limits that were measured in it. */
-void bench_gather_limits(struct bench_series series[WHO_COUNT]);
+void bench_least_limits(struct bench_series series[WHO_COUNT]);
 
 enum bench_verdict {
 	VERDICT_NONE, /* no mark, or nothing to compare */

@@ -204,7 +204,7 @@ int mcl_ring_nop(struct mcl_ring *ring, uint32_t flags, uint64_t *seq);
 void mcl_ring_state(struct mcl_ring *ring, uint64_t seq, struct mcl_packet_result *out);
 
 /*
- * The engine may let packets gather for some microseconds when nobody waits for them: do not. What mcl_ring_wait() does by
+ * The engine may let packets pile up for some microseconds when nobody waits for them: do not. What mcl_ring_wait() does by
  * itself; for those who look again and again.
  */
 void mcl_ring_hurry(struct mcl_ring *ring);

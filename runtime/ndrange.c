@@ -5,7 +5,7 @@
 
 #include "runtime/command.h"
 
-/* Arguments that are gathered on the stack; kernels with more use malloc. */
+/* Arguments that are collected on the stack; kernels with more use malloc. */
 #define STACK_ARGS 32
 
 /* Work-items of a group when the application leaves the choice to us. */
@@ -124,8 +124,8 @@ static bool still_there(const struct mcl_kernel_arg *arg)
 }
 
 /* kernel->lock held. */
-static cl_int gather_args(const char *function, cl_kernel kernel, struct mcl_arg *args, cl_mem *mems,
-			  uint32_t *mem_count)
+static cl_int collect_args(const char *function, cl_kernel kernel, struct mcl_arg *args, cl_mem *mems,
+			   uint32_t *mem_count)
 {
 	uint64_t local = kernel->info->local_bytes;
 
@@ -224,7 +224,7 @@ static cl_int enqueue(const char *function, cl_command_queue queue, cl_kernel ke
 		}
 	}
 	pthread_mutex_lock(&kernel->lock);
-	err = gather_args(function, kernel, args, mems, &req.mem_count);
+	err = collect_args(function, kernel, args, mems, &req.mem_count);
 	if (err) {
 		pthread_mutex_unlock(&kernel->lock);
 		goto out;

@@ -156,7 +156,7 @@ cl_int clCompileProgram(cl_program program, cl_uint num_devices, const cl_device
 			notify_fn pfn_notify, void *user_data)
 {
 	struct mcl_reason why = { "" };
-	struct mcl_source *source = NULL, *gathered;
+	struct mcl_source *source = NULL, *whole;
 	char *log = NULL;
 	cl_int error;
 	int err;
@@ -186,9 +186,9 @@ cl_int clCompileProgram(cl_program program, cl_uint num_devices, const cl_device
 	}
 	if (!error) {
 		/* The files that it includes may be gone when it is linked. The log was to name them. */
-		gathered = mcl_source_gather(source);
+		whole = mcl_source_with_headers(source);
 		mcl_source_put(source);
-		source = gathered;
+		source = whole;
 		if (!source)
 			error = CL_OUT_OF_HOST_MEMORY;
 	}

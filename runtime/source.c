@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "compiler/gather.h"
+#include "compiler/headers.h"
 #include "runtime/source.h"
 
 static void free_source(struct mcl_source *source)
@@ -75,11 +75,11 @@ struct mcl_source *mcl_source_link(struct mcl_source *const *sources, uint32_t c
 	return source;
 }
 
-struct mcl_source *mcl_source_gather(struct mcl_source *source)
+struct mcl_source *mcl_source_with_headers(struct mcl_source *source)
 {
 	struct mcl_compile_unit unit = source->bundle.units[0];
-	struct mcl_gathered headers;
-	int err = mcl_gather(&unit, &headers);
+	struct mcl_headers headers;
+	int err = mcl_headers_collect(&unit, &headers);
 
 	if (err == -ENOMEM) {
 		source = NULL;
@@ -91,7 +91,7 @@ struct mcl_source *mcl_source_gather(struct mcl_source *source)
 		unit.header_sources = (const char *const *)headers.texts;
 		source = mcl_source_create(&unit, 1, source->bundle.kind);
 	}
-	mcl_gathered_free(&headers);
+	mcl_headers_free(&headers);
 	return source;
 }
 

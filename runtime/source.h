@@ -32,9 +32,9 @@ void mcl_source_request(const struct mcl_source *source, struct mcl_compile_requ
 
 /*
  * A reference to the same, or where it includes files, to one that has them as headers, so that it does not depend on them any
- * more; unless that cannot be told (gather.h). Of one unit. NULL when memory is short.
+ * more; unless that cannot be told (headers.h). Of one unit. NULL when memory is short.
  */
-struct mcl_source *mcl_source_gather(struct mcl_source *source);
+struct mcl_source *mcl_source_with_headers(struct mcl_source *source);
 
 /* Have it checked, but not linked: what clCompileProgram does. As mcl_compile(). */
 int mcl_source_check(const struct mcl_source *source, char **log, struct mcl_reason *why);

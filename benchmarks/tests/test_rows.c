@@ -72,7 +72,7 @@ static void test_paired(void **state)
 	/* Not wanted, or not measured: nothing to compare with. */
 	assert_true(isnan(bench_compare(&row, s, WHO_SHARED, WHO_LIMIT)));
 	assert_int_equal(bench_judge(&row, s, tried), VERDICT_NONE);
-	bench_gather_limits(s);
+	bench_least_limits(s);
 	assert_int_equal(s[WHO_LIMIT].count, 3);
 	assert_true(s[WHO_LIMIT].values[0] == 10 && s[WHO_LIMIT].values[1] == 2 && s[WHO_LIMIT].values[2] == 15);
 	assert_true(fabs(bench_compare(&row, s, WHO_SHARED, WHO_LIMIT) - 1.05) < 1e-9);

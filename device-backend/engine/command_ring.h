@@ -25,7 +25,7 @@
  * So while the host is ahead, it and the engine do not pass the cache line with .tail to and fro for every packet. Between
  * reading .tail and moving .seen the engine asks its mirror to settle, where that has something to settle (control.h,
  * mcl_boot_settle()): one look at the host's address space serves all packets that were enqueued before it.
- * A unit that is faster than the host looks away for some microseconds before it reads .tail, so that several packets gather;
+ * A unit that is faster than the host looks away for some microseconds before it reads .tail, so that several packets pile up;
  * but not past a packet that the host has said in .wait that it waits for. Should the one not see the other, the time ends it.
  *
  * Who wakes whom. All of the following use sequentially consistent accesses (Dekker's pattern: each side first writes,

@@ -141,7 +141,7 @@ struct mcl_cu {
 	uint32_t next_ring; /* where it looks first */
 	uint32_t last_ring; /* what it claimed from last; MCL_RINGS: it has turned away */
 	struct mcl_pace pace[MCL_PACES]; /* see claim.c */
-	uint32_t patient; /* it lets packets gather; see learn() */
+	uint32_t patient; /* it lets packets pile up; see learn() */
 	uint32_t doubt, retry; /* packets between two tries, and until the next */
 	_Atomic uint64_t kernels, groups, aborts;
 	/* its memory, all in the window */

@@ -86,7 +86,7 @@ static uint32_t next_ring(struct mcl_engine_control *c, uint32_t from)
 
 /*
  * Each look at .tail takes its cache line from the host, which needs it for the next packet. So while packets come one
- * after the other it is better to let a few of them gather; when the host waits for each, that only costs time. Which of
+ * after the other it is better to let a few of them pile up; when the host waits for each, that only costs time. Which of
  * both it is shows when a unit has waited: more than one packet, or one. @more came after the last look.
  */
 static void learn(struct mcl_cu *cu, uint64_t more)
@@ -355,8 +355,8 @@ static bool linger(struct mcl_engine_control *c, struct mcl_cu *cu)
 	return false;
 }
 
-/* Let packets gather in the ring that this unit worked on last, until somebody waits for them. */
-static void gather(struct mcl_engine_control *c, struct mcl_cu *cu)
+/* From the ring that this unit worked on last, so that packets pile up there, until somebody waits for them. */
+static void look_away(struct mcl_engine_control *c, struct mcl_cu *cu)
 {
 	const uint64_t began = mcl_ticks(), most = c->slice_ticks / PATIENCE;
 	const uint32_t epoch = atomic_load_explicit(&c->bell.epoch, memory_order_relaxed);
@@ -385,7 +385,7 @@ _Noreturn void mcl_unit_main(struct mcl_cu *cu)
 		uint64_t seq;
 
 		if (cu->patient && cu->last_ring != MCL_RINGS && !look(c, cu, LOOK_SEEN, cu->next_ring, &ring, &seq))
-			gather(c, cu);
+			look_away(c, cu);
 		if (look(c, cu, LOOK_FOR_WORK, cu->next_ring, &ring, &seq)) {
 			run_packet(c, cu, ring, seq);
 			continue;

@@ -125,8 +125,8 @@ struct mcl_uffd_exit {
 	uint64_t tid_at;
 };
 
-/* Which of two ways of reading pages is the faster on this machine (mirror_uffd_gather.c). */
-struct mcl_gather {
+/* Whether pages are read faster over a detour on this machine (mirror_uffd_detour.c). */
+struct mcl_detour {
 	unsigned int count; /* choices so far */
 	bool buffered; /* the last one */
 	uint64_t ns[2]; /* running means, sixteenths of a nanosecond for a page; 0: not tried yet */
@@ -184,7 +184,7 @@ struct mcl_uffd {
 	uint64_t staging[STAGING_COUNT]; /* MCL_BLOCK_SIZE each, aligned to it; 0: not made yet */
 	uint64_t probe; /* a watched page of our own: asking about it tells whether the address space is changing */
 	uint8_t *bounce; /* MCL_BLOCK_SIZE */
-	struct mcl_gather gather;
+	struct mcl_detour detour;
 	uint8_t *zeros; /* MCL_BLOCK_SIZE that nobody writes, so it costs no memory */
 	struct mcl_uffd_queue queue;
 	uint32_t changes_read, changes_handled; /* how many, and the last one's number; they are handled in order */
@@ -361,15 +361,15 @@ void mcl_uffd_punch(struct mcl_uffd *u, uint64_t start, uint64_t end);
 /* Fill the holes of [start, end) in the memfd and map all of it in the engine. 0 or -errno. */
 int mcl_uffd_fill(struct mcl_uffd *u, uint64_t start, uint64_t end);
 
-/* mirror_uffd_gather.c */
-/* Choose the way for some pages: true: mcl_uffd_gather() first. And what they took then, copied on and all. */
-bool mcl_gather_choose(struct mcl_gather *g);
-void mcl_gather_took(struct mcl_gather *g, uint64_t ns, uint64_t pages);
+/* mirror_uffd_detour.c */
+/* Choose the way for some pages: true: by mcl_uffd_detour(). And what they took then, copied on and all. */
+bool mcl_detour_choose(struct mcl_detour *d);
+void mcl_detour_took(struct mcl_detour *d, uint64_t ns, uint64_t pages);
 /*
  * Copy the pages at [stage, stage + size), all present, @size at most MCL_BLOCK_SIZE, into u->bounce. Returns where to read
  * them: there, or if that is not permitted at @stage.
  */
-uint64_t mcl_uffd_gather(struct mcl_uffd *u, uint64_t stage, uint64_t size);
+uint64_t mcl_uffd_detour(struct mcl_uffd *u, uint64_t stage, uint64_t size);
 
 /* mirror_uffd_promote.c */
 /*

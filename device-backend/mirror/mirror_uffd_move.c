@@ -258,14 +258,14 @@ static int fill_part(struct mcl_uffd *u, uint64_t offset, uint64_t part, bool pr
 	const uint64_t began = mcl_raw_now_ns();
 	int err = 0;
 
-	if (present && mcl_gather_choose(&u->gather))
-		from = mcl_uffd_gather(u, from, part);
+	if (present && mcl_detour_choose(&u->detour))
+		from = mcl_uffd_detour(u, from, part);
 	if (present && part >= COPY_IN_TWO)
 		at = fill_in_two(u, at, end, from, &err);
 	else
 		at = fill_range(u, at, end, present ? from : 0, &err);
 	if (present && !err)
-		mcl_gather_took(&u->gather, mcl_raw_now_ns() - began, part >> PAGE_SHIFT);
+		mcl_detour_took(&u->detour, mcl_raw_now_ns() - began, part >> PAGE_SHIFT);
 	f->done = at - f->to;
 	return at == end ? 0 : err;
 }

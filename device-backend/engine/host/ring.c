@@ -307,7 +307,7 @@ static void want(struct mcl_command_ring *mem, uint64_t hw_seq)
 			break;
 }
 
-/* The packets before @hw_seq are waited for: no unit shall let more gather. */
+/* The packets before @hw_seq are waited for: no unit shall let more pile up. */
 static void hurry(struct mcl_command_ring *mem, uint64_t hw_seq)
 {
 	if (atomic_load_explicit(&mem->wait, memory_order_relaxed) < hw_seq)

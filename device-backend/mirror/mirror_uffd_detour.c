@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Where UFFDIO_COPY reads pages that are on their way to the device: in the staging area, or in a buffer into which they
- * were copied before.
+ * Where UFFDIO_COPY reads pages that are on their way to the device: in the staging area, or over a detour, in a buffer
+ * into which they were copied before.
  *
  * UFFDIO_COPY reads through this thread's page table, in which the pages have just appeared. Where a processor walks that
  * table itself, this costs next to nothing. In a virtual machine whose hypervisor keeps shadows of page tables, every first
@@ -17,24 +17,24 @@
 #define TRIALS 8u /* at first, of both ways in turn */
 #define AGAIN 128u /* and then one in so many is of the other way: the machine may have been moved */
 
-bool mcl_gather_choose(struct mcl_gather *g)
+bool mcl_detour_choose(struct mcl_detour *d)
 {
-	const unsigned int n = g->count++;
+	const unsigned int n = d->count++;
 
-	g->buffered = n < TRIALS ? n & 1 : g->ns[1] < g->ns[0];
+	d->buffered = n < TRIALS ? n & 1 : d->ns[1] < d->ns[0];
 	if (n >= TRIALS && n % AGAIN == 0)
-		g->buffered = !g->buffered;
-	return g->buffered;
+		d->buffered = !d->buffered;
+	return d->buffered;
 }
 
-void mcl_gather_took(struct mcl_gather *g, uint64_t ns, uint64_t pages)
+void mcl_detour_took(struct mcl_detour *d, uint64_t ns, uint64_t pages)
 {
-	uint64_t *mean = &g->ns[g->buffered], each = ns * 16 / pages;
+	uint64_t *mean = &d->ns[d->buffered], each = ns * 16 / pages;
 
 	*mean = *mean ? (3 * *mean + each) / 4 : each;
 }
 
-uint64_t mcl_uffd_gather(struct mcl_uffd *u, uint64_t stage, uint64_t size)
+uint64_t mcl_uffd_detour(struct mcl_uffd *u, uint64_t stage, uint64_t size)
 {
 	const uint64_t pid = (uint64_t)mcl_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	struct iovec to = { u->bounce, size }, from = { (void *)stage, size };

@@ -12,7 +12,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#include "compiler/gather.h"
+#include "compiler/headers.h"
 
 static char folder[] = "/tmp/mcl-test-XXXXXX";
 
@@ -25,21 +25,21 @@ static void write_file(const char *name, const char *text)
 	assert_int_equal(fclose(f), 0);
 }
 
-/* Gather @source, which is given the header "given.h". */
-static int gather(const char *source, const char *options, struct mcl_gathered *out)
+/* Collect the headers of @source, which is given the header "given.h". */
+static int collect(const char *source, const char *options, struct mcl_headers *out)
 {
 	static const char *const name = "given.h", *const text = "given\n";
 	const struct mcl_compile_unit unit = { source, strlen(source), options, 1, &name, &text };
 
-	return mcl_gather(&unit, out);
+	return mcl_headers_collect(&unit, out);
 }
 
 static void expect(const char *source, const char *options, uint32_t count, const char *const *names,
 		   const char *const *texts)
 {
-	struct mcl_gathered g;
+	struct mcl_headers g;
 
-	assert_int_equal(gather(source, options, &g), 0);
+	assert_int_equal(collect(source, options, &g), 0);
 	assert_int_equal(g.count, 1 + count);
 	assert_string_equal(g.names[0], "given.h");
 	assert_string_equal(g.texts[0], "given\n");
@@ -47,15 +47,15 @@ static void expect(const char *source, const char *options, uint32_t count, cons
 		assert_string_equal(g.names[1 + i], names[i]);
 		assert_string_equal(g.texts[1 + i], texts[i]);
 	}
-	mcl_gathered_free(&g);
+	mcl_headers_free(&g);
 }
 
 static void expect_no(const char *source, const char *options)
 {
-	struct mcl_gathered g;
+	struct mcl_headers g;
 
-	assert_int_equal(gather(source, options, &g), -ENOTSUP);
-	mcl_gathered_free(&g);
+	assert_int_equal(collect(source, options, &g), -ENOTSUP);
+	mcl_headers_free(&g);
 }
 
 static void found(void **state)
@@ -124,5 +124,5 @@ int main(void)
 		cmocka_unit_test(refused),
 	};
 
-	return cmocka_run_group_tests_name("gather", tests, setup, teardown);
+	return cmocka_run_group_tests_name("headers", tests, setup, teardown);
 }

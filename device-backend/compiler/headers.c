@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Included files as headers; see gather.h.
+ * Included files as headers; see headers.h.
  *
  * A header is found by its name, from everywhere, and by the name in the folder of a header that includes it, before any file. So
  * a file that is found through the working directory or an option gets the name that it is included by, and one that is
@@ -15,15 +15,15 @@
 #include <sys/stat.h>
 
 #include "compiler/file.h"
-#include "compiler/gather.h"
+#include "compiler/headers.h"
 #include "compiler/includes.h"
 #include "compiler/options.h"
 
 #define MAX_HEADERS 2048
 #define MAX_SIZE (16u << 20)
 
-struct gathering {
-	struct mcl_gathered *out;
+struct collection {
+	struct mcl_headers *out;
 	char **paths; /* of the headers that are files; NULL: given. As many as .out has */
 	const struct mcl_options *options;
 	int err; /* why it was given up */
@@ -31,20 +31,20 @@ struct gathering {
 
 /* The text whose includes are being found. */
 struct includer {
-	struct gathering *g;
+	struct collection *g;
 	uint32_t header; /* NOBODY: the program itself */
 };
 
 #define NOBODY UINT32_MAX
 
-static bool give_up(struct gathering *g, int err)
+static bool give_up(struct collection *g, int err)
 {
 	if (!g->err)
 		g->err = err;
 	return false;
 }
 
-static uint32_t find_header(const struct gathering *g, const char *name)
+static uint32_t find_header(const struct collection *g, const char *name)
 {
 	for (uint32_t i = 0; i < g->out->count; i++)
 		if (strcmp(g->out->names[i], name) == 0)
@@ -63,9 +63,9 @@ static bool grow(char ***strings, uint32_t count)
 }
 
 /* Takes over all three; @path may be NULL. */
-static bool add_header(struct gathering *g, char *name, char *text, char *path)
+static bool add_header(struct collection *g, char *name, char *text, char *path)
 {
-	struct mcl_gathered *out = g->out;
+	struct mcl_headers *out = g->out;
 
 	if (!name || !text || out->count == MAX_HEADERS || !grow(&out->names, out->count) ||
 	    !grow(&out->texts, out->count) || !grow(&g->paths, out->count)) {
@@ -98,7 +98,7 @@ static size_t folder_of(const char *path)
 }
 
 /* What is at @path, whose memory is taken over, becomes the header @name, likewise. */
-static bool take_file(struct gathering *g, char *name, char *path)
+static bool take_file(struct collection *g, char *name, char *path)
 {
 	struct stat st;
 	void *text = NULL;
@@ -166,12 +166,12 @@ static uint32_t resolve(const struct includer *in, const char *name, bool quoted
 	return header == NOBODY ? find_header(in->g, name) : header;
 }
 
-static bool gather_text(struct gathering *g, uint32_t header, const char *text, size_t size);
+static bool collect_text(struct collection *g, uint32_t header, const char *text, size_t size);
 
-static bool gather_include(void *ctx, const char *bytes, size_t length, bool quoted)
+static bool collect_include(void *ctx, const char *bytes, size_t length, bool quoted)
 {
 	const struct includer *in = ctx;
-	struct gathering *g = in->g;
+	struct collection *g = in->g;
 	char *name = strndup(bytes, length), *path, *header_name;
 	const char *self = in->header == NOBODY ? "" : g->out->names[in->header];
 	uint32_t header;
@@ -198,35 +198,35 @@ static bool gather_include(void *ctx, const char *bytes, size_t length, bool quo
 		ok = take_file(g, header_name, path);
 		if (ok) {
 			header = g->out->count - 1;
-			ok = gather_text(g, header, g->out->texts[header], strlen(g->out->texts[header]));
+			ok = collect_text(g, header, g->out->texts[header], strlen(g->out->texts[header]));
 		}
 	}
 	free(name);
 	return ok;
 }
 
-static bool gather_text(struct gathering *g, uint32_t header, const char *text, size_t size)
+static bool collect_text(struct collection *g, uint32_t header, const char *text, size_t size)
 {
-	return mcl_includes_scan(text, size, gather_include, &(struct includer){ g, header }) || give_up(g, -ENOTSUP);
+	return mcl_includes_scan(text, size, collect_include, &(struct includer){ g, header }) || give_up(g, -ENOTSUP);
 }
 
 /* A file that was found later may have come before one that was found earlier: look again with all of them known. */
-static bool gather_all(struct gathering *g, const struct mcl_compile_unit *unit)
+static bool collect_all(struct collection *g, const struct mcl_compile_unit *unit)
 {
-	bool ok = gather_text(g, NOBODY, unit->source, unit->source_size);
+	bool ok = collect_text(g, NOBODY, unit->source, unit->source_size);
 
 	for (uint32_t i = 0; ok && i < g->out->count; i++)
-		ok = gather_text(g, i, g->out->texts[i], strlen(g->out->texts[i]));
-	return ok && gather_text(g, NOBODY, unit->source, unit->source_size);
+		ok = collect_text(g, i, g->out->texts[i], strlen(g->out->texts[i]));
+	return ok && collect_text(g, NOBODY, unit->source, unit->source_size);
 }
 
-int mcl_gather(const struct mcl_compile_unit *unit, struct mcl_gathered *out)
+int mcl_headers_collect(const struct mcl_compile_unit *unit, struct mcl_headers *out)
 {
-	struct gathering g = { .out = out };
+	struct collection g = { .out = out };
 	struct mcl_options options;
 	int err;
 
-	*out = (struct mcl_gathered){ 0 };
+	*out = (struct mcl_headers){ 0 };
 	err = mcl_options_parse(unit->options, &options, NULL);
 	if (err)
 		return err == -EINVAL ? -ENOTSUP : err;
@@ -234,7 +234,7 @@ int mcl_gather(const struct mcl_compile_unit *unit, struct mcl_gathered *out)
 	for (uint32_t i = 0; !g.err && i < unit->header_count; i++)
 		add_header(&g, strdup(unit->header_names[i]), strdup(unit->header_sources[i]), NULL);
 	if (!g.err)
-		gather_all(&g, unit);
+		collect_all(&g, unit);
 	mcl_options_free(&options);
 	for (uint32_t i = 0; i < out->count; i++)
 		free(g.paths[i]);
@@ -242,7 +242,7 @@ int mcl_gather(const struct mcl_compile_unit *unit, struct mcl_gathered *out)
 	return g.err;
 }
 
-void mcl_gathered_free(struct mcl_gathered *g)
+void mcl_headers_free(struct mcl_headers *g)
 {
 	for (uint32_t i = 0; i < g->count; i++) {
 		free(g->names[i]);
@@ -250,5 +250,5 @@ void mcl_gathered_free(struct mcl_gathered *g)
 	}
 	free(g->names);
 	free(g->texts);
-	*g = (struct mcl_gathered){ 0 };
+	*g = (struct mcl_headers){ 0 };
 }

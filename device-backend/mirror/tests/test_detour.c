@@ -11,22 +11,22 @@
 #include "mirror/mirror_uffd.h"
 
 /* @rounds choices when the ways take so long. Returns how many were buffered. */
-static unsigned int choose(struct mcl_gather *g, unsigned int rounds, uint64_t direct_ns, uint64_t buffered_ns)
+static unsigned int choose(struct mcl_detour *d, unsigned int rounds, uint64_t direct_ns, uint64_t buffered_ns)
 {
 	unsigned int buffered = 0;
 
 	for (unsigned int i = 0; i < rounds; i++) {
-		const bool chosen = mcl_gather_choose(g);
+		const bool chosen = mcl_detour_choose(d);
 
 		buffered += chosen;
-		mcl_gather_took(g, (chosen ? buffered_ns : direct_ns) * 512, 512);
+		mcl_detour_took(d, (chosen ? buffered_ns : direct_ns) * 512, 512);
 	}
 	return buffered;
 }
 
 static void faster(void **state)
 {
-	struct mcl_gather direct = { 0 }, buffered = { 0 };
+	struct mcl_detour direct = { 0 }, buffered = { 0 };
 
 	(void)state;
 	/* Both are tried. */
@@ -40,24 +40,24 @@ static void faster(void **state)
 /* A machine that becomes another, by live migration say, is noticed. */
 static void changes(void **state)
 {
-	struct mcl_gather g = { 0 };
+	struct mcl_detour d = { 0 };
 
 	(void)state;
-	assert_int_equal(choose(&g, 1024, 300, 400), 4 + 7);
-	choose(&g, 2048, 3000, 400);
-	assert_in_range(choose(&g, 128, 3000, 400), 126, 128);
+	assert_int_equal(choose(&d, 1024, 300, 400), 4 + 7);
+	choose(&d, 2048, 3000, 400);
+	assert_in_range(choose(&d, 128, 3000, 400), 126, 128);
 }
 
 /* A slow moment of one way does not decide for ever. */
 static void outlier(void **state)
 {
-	struct mcl_gather g = { 0 };
+	struct mcl_detour d = { 0 };
 
 	(void)state;
-	choose(&g, 8, 300, 200);
-	choose(&g, 1, 0, 5000);
-	choose(&g, 4096, 300, 200);
-	assert_in_range(choose(&g, 128, 300, 200), 126, 128);
+	choose(&d, 8, 300, 200);
+	choose(&d, 1, 0, 5000);
+	choose(&d, 4096, 300, 200);
+	assert_in_range(choose(&d, 128, 300, 200), 126, 128);
 }
 
 static void reads(void **state)
@@ -71,10 +71,10 @@ static void reads(void **state)
 	for (unsigned int i = 0; i < PAGES * PAGE_SIZE; i++)
 		pages[i] = (uint8_t)(i * 7 + i / PAGE_SIZE);
 	u->bounce = bounce;
-	assert_int_equal(mcl_uffd_gather(u, (uint64_t)pages, PAGES * PAGE_SIZE), (uint64_t)bounce);
+	assert_int_equal(mcl_uffd_detour(u, (uint64_t)pages, PAGES * PAGE_SIZE), (uint64_t)bounce);
 	assert_memory_equal(bounce, pages, PAGES * PAGE_SIZE);
 	/* What cannot be read like this is left where it is. */
-	assert_int_equal(mcl_uffd_gather(u, PAGE_SIZE, PAGE_SIZE), PAGE_SIZE);
+	assert_int_equal(mcl_uffd_detour(u, PAGE_SIZE, PAGE_SIZE), PAGE_SIZE);
 	free(bounce);
 	free(pages);
 	free(u);
@@ -89,5 +89,5 @@ int main(void)
 		cmocka_unit_test(reads),
 	};
 
-	return cmocka_run_group_tests_name("gather", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("detour", tests, NULL, NULL);
 }
