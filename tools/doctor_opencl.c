@@ -190,11 +190,11 @@ static int try_kernel(void *vendors)
 static void check_kernel(struct doctor *d)
 {
 	char vendors[PATH_MAX], text[480];
-	int status = locate_vendors(vendors, sizeof(vendors));
+	struct mcl_reason why;
+	int status = locate_vendors(vendors, sizeof(vendors), &why);
 
 	if (status) {
-		doctor_remedy(doctor_add(d, "a kernel", DOCTOR_BAD,
-					 "MirrorCL's .icd file is not where this program was built or installed"),
+		doctor_remedy(doctor_add(d, "a kernel", DOCTOR_BAD, "%s", why.text),
 			      "build or install MirrorCL as a whole");
 		return;
 	}

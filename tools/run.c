@@ -92,14 +92,14 @@ static int set_or(const char *name, const char *value)
 static int set_environment(const struct run_arguments *a, const char *report)
 {
 	const char *vendors = getenv("OCL_ICD_VENDORS");
+	struct mcl_reason why;
 	char folder[PATH_MAX];
 	int err;
 
 	if (!vendors || !*vendors) {
-		err = locate_vendors(folder, sizeof(folder));
+		err = locate_vendors(folder, sizeof(folder), &why);
 		if (err) {
-			fprintf(stderr,
-				"mirrorcl run: MirrorCL's .icd file is not where this program was built or installed\n");
+			fprintf(stderr, "mirrorcl run: %s\n", why.text);
 			return err;
 		}
 		err = set_or("OCL_ICD_VENDORS", folder);
