@@ -244,6 +244,24 @@ static void division_by_zero(void **state)
 	assert_cl(clReleaseKernel(kernel));
 }
 
+/* A vector that does not lie as it has to; the processor does not tell where. */
+static void misaligned(void **state)
+{
+	float data[8] __attribute__((aligned(16))) = { 0 };
+	cl_kernel kernel = conf_kernel("store_vector");
+
+	(void)state;
+	set_ptr(kernel, 0, data + 1);
+	assert_aborts(kernel, "store_vector", 1, 0);
+	for (int i = 0; i < 8; i++)
+		assert_true(data[i] == 0);
+	set_ptr(kernel, 0, data + 4);
+	conf_run(kernel, 1, 1);
+	for (int i = 0; i < 8; i++)
+		assert_true(data[i] == (i < 4 ? 0 : i - 3));
+	assert_cl(clReleaseKernel(kernel));
+}
+
 /* A private array that fits is right; one that does not is an error, not somebody else's memory. */
 static void stack_overflow(void **state)
 {
@@ -433,6 +451,7 @@ int main(void)
 		cmocka_unit_test(beyond_end_of_file),
 		cmocka_unit_test(running_off),
 		cmocka_unit_test(division_by_zero),
+		cmocka_unit_test(misaligned),
 		cmocka_unit_test(stack_overflow),
 		cmocka_unit_test(at_barriers),
 		cmocka_unit_test(dependents),

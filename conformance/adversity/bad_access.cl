@@ -28,6 +28,12 @@ kernel void divide(global int *a, int b)
 	*a = *a / b;
 }
 
+/* Past the caches: of these instructions there is none that does not mind how a vector lies. */
+kernel void store_vector(global float4 *p)
+{
+	__builtin_nontemporal_store((float4)(1, 2, 3, 4), p);
+}
+
 kernel void modulo(global long *a, long b)
 {
 	*a = *a % b;

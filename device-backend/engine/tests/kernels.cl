@@ -58,9 +58,17 @@ __kernel void wait_for_the_dead(__global atomic_int *flag, __global int *bad)
 		;
 }
 
-__kernel void divide(__global int *p, int by)
+__kernel void divide(__global int *p, int by, ulong only)
 {
-	*p = *p / by;
+	if (get_group_id(0) == only)
+		*p = *p / by;
+}
+
+/* Past the caches: of these instructions there is none that does not mind how a vector lies. */
+__kernel void store_vector(__global float4 *p, ulong only)
+{
+	if (get_group_id(0) == only)
+		__builtin_nontemporal_store((float4)(1, 2, 3, 4), p);
 }
 
 __kernel void deep(__global int *out, int depth)
@@ -125,11 +133,6 @@ __kernel void spin(__global atomic_int *stop)
 __kernel void vectors(__global double16 *out, double16 a, char3 b, long c)
 {
 	*out = a + (double)(b.x + b.y + b.z) + (double)c;
-}
-
-__kernel void wide(__global const float16 *p, __global float16 *out)
-{
-	*out = *p;
 }
 
 /* Counts the visits of each work-item, without any means to notice the others. Takes a while, by @steps. */

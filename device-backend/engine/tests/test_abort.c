@@ -149,26 +149,33 @@ static void not_canonical(void **state)
 	check_alive();
 }
 
-/* Vectors have to be aligned. */
+/* Vectors have to be aligned, and the processor does not tell the address of one that is not. */
 static void misaligned(void **state)
 {
-	float in[36] __attribute__((aligned(64))) = { 0 }, out[16] __attribute__((aligned(64)));
-	const float *p = in + 1;
-	float *pout = out;
-	const struct mcl_arg args[] = { ARG(p), ARG(pout) };
-	enum mcl_status status;
+	float out[8] __attribute__((aligned(16))) = { 0 }, *p = out + 1;
+	uint64_t only = 37;
+	const struct mcl_arg args[] = { ARG(p), ARG(only) };
+	struct mcl_counters before, after;
 	const char *text;
 
 	(void)state;
+	mcl_backend_counters(d.b, &before);
 	capture_begin();
-	status = device_run(&d, "wide", 1, 1, args);
+	assert_int_equal(device_run(&d, "store_vector", 100, 4, args), MCL_STATUS_FAULT);
 	text = capture_end();
-	/* The compiler may have taken an instruction that does not mind. */
-	if (status != MCL_STATUS_OK) {
-		assert_int_equal(status, MCL_STATUS_FAULT);
-		assert_non_null(strstr(text, "a misaligned vector access"));
-	}
+	mcl_backend_counters(d.b, &after);
+	assert_non_null(strstr(text, "kernel 'store_vector' aborted in work-group (37, 0, 0)"));
+	assert_non_null(strstr(text, "a misaligned vector access"));
+	assert_non_null(strstr(text, "the processor does not tell the address"));
+	assert_int_equal(lines(text), 1);
+	assert_int_equal(after.aborts - before.aborts, 1);
+	for (int i = 0; i < 8; i++)
+		assert_true(out[i] == 0);
 	check_alive();
+	p = out; /* the argument is what p holds */
+	assert_int_equal(device_run(&d, "store_vector", 100, 4, args), MCL_STATUS_OK);
+	for (int i = 0; i < 8; i++)
+		assert_true(out[i] == (i < 4 ? i + 1 : 0));
 }
 
 /* What lies at the address is said, with its rights. */
@@ -211,21 +218,27 @@ static void bus_error(void **state)
 
 static void division_by_zero(void **state)
 {
-	int x = 5, *p = &x, by = 0;
-	const struct mcl_arg args[] = { ARG(p), ARG(by) };
-	enum mcl_status status;
+	int x = 42, *p = &x, by = 0;
+	uint64_t only = 7;
+	const struct mcl_arg args[] = { ARG(p), ARG(by), ARG(only) };
+	struct mcl_counters before, after;
 	const char *text;
 
 	(void)state;
+	mcl_backend_counters(d.b, &before);
 	capture_begin();
-	status = device_run(&d, "divide", 1, 1, args);
+	assert_int_equal(device_run(&d, "divide", 16, 1, args), MCL_STATUS_TRAP);
 	text = capture_end();
-	/* POCL's code may check the divisor; then there is no trap, and x is anything. */
-	if (status != MCL_STATUS_OK) {
-		assert_int_equal(status, MCL_STATUS_TRAP);
-		assert_non_null(strstr(text, "division"));
-	}
+	mcl_backend_counters(d.b, &after);
+	assert_non_null(strstr(text, "kernel 'divide' aborted in work-group (7, 0, 0)"));
+	assert_non_null(strstr(text, "integer division by zero or overflow"));
+	assert_int_equal(lines(text), 1);
+	assert_int_equal(after.aborts - before.aborts, 1);
+	assert_int_equal(x, 42);
 	check_alive();
+	by = 6;
+	assert_int_equal(device_run(&d, "divide", 16, 1, args), MCL_STATUS_OK);
+	assert_int_equal(x, 7);
 }
 
 /* Groups that wait for one that dies do not wait for ever. */
