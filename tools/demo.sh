@@ -26,6 +26,12 @@ wrong() {
 
 mirrors=
 build=
+# ./dev asks before it sets up anything: are these arguments all right?
+check=
+if [ "${1:-}" = --check ]; then
+	check=yes
+	shift
+fi
 while [ $# -gt 0 ]; do
 	case $1 in
 	--help | -h)
@@ -53,6 +59,8 @@ for mirror in $mirrors; do
 	*) wrong "there is no mirror '$mirror'" ;;
 	esac
 done
+
+[ -z "$check" ] || exit 0
 
 build=${build:-${MIRRORCL_BUILD:-build}}
 [ -x "$build/samples/linked-list" ] || wrong "no samples in '$build': build them first (./dev demo does)"

@@ -356,7 +356,9 @@ root_setup() {
 	if [[ $status -ne 0 ]]; then
 		tail -n 25 "$log" >&2
 		root_remove_leftovers "$mode"
-		die "making the root failed (status $status); the whole log is $log. No network? Otherwise try again."
+		say "making the root failed (status $status); above is the end of its log, $log"
+		say "if it could not reach Debian's archive: it needs a network; mirror and proxy are those of this machine's apt"
+		die "what is missing is fetched again when you run the same command once more"
 	fi
 	mv -T "$new" "$root"
 	if [[ $mode == user ]]; then

@@ -5,7 +5,7 @@
 # order. Sourced by ../../dev, on the host for the options and inside the root
 # to work. The machine itself is in ../vm.
 
-: "${repo:?}" "${build:?}" # set by dev
+: "${repo:?}" "${build:?}" "${me:?}" # set by dev
 
 vm_kernel=backports
 vm_memory=2G
@@ -46,7 +46,9 @@ vm_options_help() {
 EOF
 }
 
-# Read the options into the variables above; the rest is the command.
+# Read the options into the variables above; the rest is the command. What is
+# wrong is left in vm_mistake.
+vm_mistake=
 vm_parse() {
 	while [[ $# -gt 0 ]]; do
 		case $1 in
@@ -62,6 +64,7 @@ vm_parse() {
 		--no-module) vm_no_module=yes ;;
 		--log) vm_show_log=yes ;;
 		--kernel | --timeout | --memory | --cpus | --accel | --append | --param)
+			vm_mistake="$1 needs a value"
 			[[ $# -ge 2 ]] || return 1
 			case $1 in
 			--kernel) vm_kernel=$2 ;;
@@ -74,15 +77,23 @@ vm_parse() {
 			esac
 			shift
 			;;
-		-*) return 1 ;;
+		-*)
+			vm_mistake="there is no option '$1'"
+			return 1
+			;;
 		*) break ;;
 		esac
 		shift
 	done
 	vm_command=("$@")
+	vm_mistake="--kernel is backports, or stable without --debug, not '$vm_kernel'"
 	[[ $vm_kernel == backports || ($vm_kernel == stable && ! $vm_debugging) ]] || return 1
+	vm_mistake="--accel is kvm, tcg or icount, not '$vm_accel'"
 	[[ -z $vm_accel || $vm_accel == kvm || $vm_accel == tcg || $vm_accel == icount ]] || return 1
+	vm_mistake="--timeout and --cpus are numbers, --memory is one with M or G"
 	[[ $vm_limit =~ ^[1-9][0-9]*$ && $vm_cpus =~ ^[1-9][0-9]*$ && $vm_memory =~ ^[1-9][0-9]*[MG]$ ]] || return 1
+	# shellcheck disable=SC2034 # read by dev
+	vm_mistake="which command? $me vm [OPTION...] -- CMD [ARGUMENT...]"
 	[[ $vm_shell || $vm_fetch_only || ${#vm_command[@]} -gt 0 ]]
 }
 vm_no_module=
