@@ -42,6 +42,7 @@ struct work {
 	size_t num_words;
 	struct slice *slices;
 	size_t num_slices;
+	size_t files, bytes; /* that are counted */
 };
 
 /* Letters are those of ASCII, whatever the locale says. */
@@ -80,22 +81,24 @@ static void count_on_host(struct work *work, const char *text, size_t length)
 	work->num_words++;
 }
 
-/* Map a file, add its words to the table and its slices to the list. Returns its size; what is not a readable file is left out. */
-static size_t add_file(struct work *work, const char *path)
+/* Map a file, add its words to the table and its slices to the list. What cannot be mapped is left out, and that is said. */
+static void add_file(struct work *work, const char *path)
 {
-	const char *text, *p, *end;
+	const char *text, *p, *end, *reason = NULL;
 	struct stat st;
-	int fd = open(path, O_RDONLY);
+	int fd = open(path, O_RDONLY | O_NONBLOCK); /* a FIFO without a writer would wait for one */
 
-	if (fd < 0 || fstat(fd, &st)) {
-		fprintf(stderr, "wordcount: %s: %s (left out)\n", path, strerror(errno));
+	if (fd < 0 || fstat(fd, &st))
+		reason = strerror(errno);
+	else if (!S_ISREG(st.st_mode))
+		reason = "no regular file";
+	else if (st.st_size == 0)
+		reason = "empty";
+	if (reason) {
+		fprintf(stderr, "wordcount: %s: %s (left out)\n", path, reason);
 		if (fd >= 0)
 			close(fd);
-		return 0;
-	}
-	if (!S_ISREG(st.st_mode) || st.st_size == 0) {
-		close(fd);
-		return 0;
+		return;
 	}
 	text = mmap(NULL, st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 	close(fd);
@@ -124,7 +127,8 @@ static size_t add_file(struct work *work, const char *path)
 			.file_end = end,
 		};
 	}
-	return st.st_size;
+	work->files++;
+	work->bytes += (size_t)st.st_size;
 }
 
 static int by_count(const void *a, const void *b)
@@ -162,26 +166,31 @@ int main(int argc, char **argv)
 	struct work work = { 0 };
 	struct sample s;
 	cl_kernel kernel;
-	size_t bytes = 0, items;
-	int files = 0;
+	size_t items;
 
+	if (argc > 1 && argv[1][0] == '-') {
+		printf("Usage: wordcount [FILE]...\n"
+		       "Count the words of text files on the device; without FILE those of %s.\n",
+		       DEFAULT_FILES);
+		return strcmp(argv[1], "--help") ? 2 : EXIT_SUCCESS;
+	}
 	sample_open(&s, "wordcount");
 	work.buckets = calloc(NUM_BUCKETS, sizeof(*work.buckets));
 	if (!work.buckets)
 		sample_fail("out of memory");
 	if (argc > 1) {
-		for (files = 0; files < argc - 1; files++)
-			bytes += add_file(&work, argv[files + 1]);
+		for (int i = 1; i < argc; i++)
+			add_file(&work, argv[i]);
 	} else {
 		glob_t found;
 
 		if (glob(DEFAULT_FILES, 0, NULL, &found))
 			sample_fail("there is nothing in %s; name some text files", DEFAULT_FILES);
-		for (files = 0; files < (int)found.gl_pathc; files++)
-			bytes += add_file(&work, found.gl_pathv[files]);
+		for (size_t i = 0; i < found.gl_pathc; i++)
+			add_file(&work, found.gl_pathv[i]);
 		globfree(&found);
 	}
-	printf("%d files, %zu bytes, %zu different words\n", files, bytes, work.num_words);
+	printf("%zu files, %zu bytes, %zu different words\n", work.files, work.bytes, work.num_words);
 	if (!work.num_words)
 		sample_fail("there are no words to count");
 
