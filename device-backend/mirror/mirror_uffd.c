@@ -132,11 +132,11 @@ static int open_descriptors(struct mcl_uffd *u, struct mcl_reason *why)
 	u->memfd_inode = st.st_ino;
 	u->memfd_major = major(st.st_dev);
 	u->memfd_minor = minor(st.st_dev);
-	u->host_fd =
-		mcl_uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_EVENT_REMOVE |
-				      UFFD_FEATURE_EVENT_UNMAP | UFFD_FEATURE_MISSING_SHMEM |
-				      UFFD_FEATURE_WP_HUGETLBFS_SHMEM | UFFD_FEATURE_THREAD_ID,
-			      why);
+	u->host_fd = mcl_uffd_open(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_EVENT_REMAP |
+					   UFFD_FEATURE_EVENT_REMOVE | UFFD_FEATURE_EVENT_UNMAP |
+					   UFFD_FEATURE_MISSING_SHMEM | UFFD_FEATURE_WP_HUGETLBFS_SHMEM |
+					   UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_MINOR_SHMEM,
+				   why);
 	if (u->host_fd < 0)
 		return u->host_fd;
 	u->maps_fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);

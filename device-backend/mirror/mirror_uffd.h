@@ -132,6 +132,19 @@ struct mcl_detour {
 	uint64_t ns[2]; /* running means, sixteenths of a nanosecond for a page; 0: not tried yet */
 };
 
+/* A madvise() that a thread was seen to wait in, of whole pages. */
+struct mcl_uffd_advice {
+	uint64_t start, end;
+	bool frees; /* MADV_FREE; else the pages are to go at once */
+};
+
+/* A thread and its processor time when a report was read. */
+struct mcl_uffd_passing {
+	uint64_t time;
+	int32_t tid;
+};
+
+#define ADVICES_MAX 64
 #define POISON_MAX 256
 #define FILES_MAX 512
 #define TWINS_MAX 32768
@@ -193,7 +206,9 @@ struct mcl_uffd {
 	uint32_t quiet_after, quiet_wanted;
 	struct mcl_uffd_proxy proxy;
 	struct mcl_span moving; /* the host has moved that, and not all of its pages have been brought where it is now */
-	struct mcl_span lazy; /* a thread waits for its MADV_FREE of that to be read */
+	unsigned int advice_count;
+	struct mcl_uffd_advice advices[ADVICES_MAX]; /* threads wait for the reports of these to be read */
+	struct mcl_uffd_passing passing[TASKS_MAX]; /* (mirror_uffd_outcome.c) */
 
 	_Atomic uint32_t *words; /* for mcl_uffd_settle(), any thread and the engine: MCL_BOOT_WORD_... */
 	_Atomic uint32_t words_before[4]; /* as long as there is no engine */
@@ -271,8 +286,12 @@ void mcl_uffd_unwatch_all(struct mcl_uffd *u);
 void mcl_uffd_each_task(struct mcl_uffd *u, void (*fn)(struct mcl_uffd *u, int32_t tid));
 /* What "/<tid>/<file>" says, of at most @size - 1 characters. */
 bool mcl_uffd_task_text(int32_t tid, const char *file, char *text, size_t size);
-/* The system call that a thread is in, with its six arguments, or UINT64_MAX. */
+/* The system call that a thread sleeps in, with its six arguments, or one of these. */
+#define MCL_TASK_RUNS UINT64_MAX /* it runs, or is about to: what it does cannot be seen */
+#define MCL_TASK_ELSEWHERE (UINT64_MAX - 1) /* it sleeps, but in no system call; or there is no such thread */
 uint64_t mcl_uffd_task_syscall(int32_t tid, uint64_t *arg);
+/* Whether a thread sleeps until the host's userfaultfd has been read: for the report of what it changes. */
+bool mcl_uffd_task_reports(int32_t tid);
 /* The number of the youngest process or thread of the machine; 0 if that cannot be had. */
 uint64_t mcl_uffd_youngest(struct mcl_uffd *u);
 
@@ -377,6 +396,11 @@ uint64_t mcl_uffd_detour(struct mcl_uffd *u, uint64_t stage, uint64_t size);
  * some thread waits for a futex there, other than @futex, so it has to stay as it is.
  */
 long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t futex);
+/*
+ * Put those pages of [start, end), PAGE_PROMOTED, that the memfd has into the host's page table; wakes nobody. False: there are
+ * changes of the address space without end, or of just that.
+ */
+bool mcl_uffd_map_host(struct mcl_uffd *u, uint64_t start, uint64_t end);
 /* Make host pages at [to, ...) anonymous again that are mapped from [from, from + size) of the memfd. */
 void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size);
 /* The same where the memfd has no pages. */
@@ -428,9 +452,16 @@ void mcl_uffd_replace_data(struct mcl_uffd *u);
 
 /*
  * mirror_uffd_early.c: cut the device off from what is being unmapped, before that is read. Before each single report while
- * the address space changes; .lazy says whether that report may be of a MADV_FREE.
+ * the address space changes. Notes in .advices what REMOVE reports that one may be.
  */
 void mcl_uffd_early(struct mcl_uffd *u);
+
+/*
+ * mirror_uffd_outcome.c: a REMOVE report of [start, end) has just been read, of a thread that was not seen. True: its pages are gone;
+ * false: there are some still, and will be: it was MADV_FREE, or failed. Waits for that, a few milliseconds at most
+ * if processors are not short. Meanwhile nothing else is read.
+ */
+bool mcl_uffd_emptied(struct mcl_uffd *u, uint64_t start, uint64_t end);
 
 /* mirror_uffd_queue.c */
 /*

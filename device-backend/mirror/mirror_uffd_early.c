@@ -8,13 +8,11 @@
  *
  * Not seen like this: changes made by another process (process_madvise, a vfork child) and by io_uring.
  */
-#include <string.h>
 #include <sys/mman.h>
 
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
 
-#define WAITING "userfaultfd_event_wait_completion"
 /* How often to look for the thread that makes the change, before it must be one that cannot be seen. */
 #define LOOKS 60
 #define YIELDS 20
@@ -71,8 +69,15 @@ static void cut_off(struct mcl_uffd *u, uint64_t nr, const uint64_t *arg)
 	case SYS_madvise:
 		if (arg[2] == MADV_DONTNEED || arg[2] == MADV_DONTNEED_LOCKED || arg[2] == MADV_REMOVE)
 			gone(u, arg[0], arg[1], true);
-		else if (arg[2] == MADV_FREE)
-			u->lazy = (struct mcl_span){ arg[0], arg[0] + arg[1], false };
+		else if (arg[2] != MADV_FREE)
+			break;
+		/* If there are more, they count as not seen. */
+		if (u->advice_count < ADVICES_MAX)
+			u->advices[u->advice_count++] = (struct mcl_uffd_advice){
+				.start = mcl_page_down(arg[0]),
+				.end = mcl_page_down(arg[0] + arg[1] + PAGE_SIZE - 1),
+				.frees = arg[2] == MADV_FREE,
+			};
 		break;
 	case SYS_shmdt:
 		mcl_uffd_files_unmapped(u, arg[0], arg[0] + 1);
@@ -92,14 +97,13 @@ static bool cut_off_waiting(struct mcl_uffd *u)
 	mcl_uffd_tasks_refresh(u);
 	for (unsigned int i = 0; i < u->task_count; i++) {
 		uint64_t arg[6];
-		char where[64];
 		uint64_t nr = mcl_uffd_task_syscall(u->tasks[i].tid, arg);
 
 		if (nr != SYS_munmap && nr != SYS_mmap && nr != SYS_mremap && nr != SYS_madvise && nr != SYS_brk &&
 		    nr != SYS_shmdt)
 			continue;
 		/* Only there has the change really been made, or is about to. */
-		if (!mcl_uffd_task_text(u->tasks[i].tid, "/wchan", where, sizeof(where)) || strcmp(where, WAITING))
+		if (!mcl_uffd_task_reports(u->tasks[i].tid))
 			continue;
 		if (u->tasks[i].tid != atomic_load(&u->proxy.tid))
 			cut_off(u, nr, arg);
@@ -114,7 +118,7 @@ static bool cut_off_waiting(struct mcl_uffd *u)
  */
 void mcl_uffd_early(struct mcl_uffd *u)
 {
-	u->lazy.start = u->lazy.end = 0;
+	u->advice_count = 0;
 	for (unsigned int i = 0; i < LOOKS && !cut_off_waiting(u); i++) {
 		if (!mcl_uffd_changing_now(u))
 			return;

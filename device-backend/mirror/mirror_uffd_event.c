@@ -156,12 +156,18 @@ static bool give_fresh(struct mcl_uffd *u, uint64_t page)
 	return true;
 }
 
-/* A hole in memory that is mapped in place. False: as above. */
-static bool fill_hole(struct mcl_uffd *u, uint64_t page)
+/* Memory that is mapped in place: a hole, or @there, a page that is not in the host's page table. False: as above. */
+static bool fill_hole(struct mcl_uffd *u, uint64_t page, bool there)
 {
 	unsigned int tries = 0;
 	int err;
 
+	if (there) {
+		if (!mcl_uffd_map_host(u, page, page + PAGE_SIZE))
+			return false;
+		mcl_uffd_wake(u->host_fd, page, PAGE_SIZE);
+		return true;
+	}
 	do {
 		mcl_uffd_zero(u->host_fd, page, PAGE_SIZE, UFFDIO_ZEROPAGE_MODE_DONTWAKE, &err);
 	} while (err == -EAGAIN && tries++ < CHANGE_RETRIES && mcl_uffd_again(u, page, page + PAGE_SIZE));
@@ -191,6 +197,7 @@ static bool grown(struct mcl_uffd *u, uint64_t page)
 /* 1: an event for the pager; 0: done; -EAGAIN: not yet. */
 static int handle_fault(struct mcl_uffd *u, const struct uffd_msg *m, struct mcl_mirror_event *out)
 {
+	const bool there = m->arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_MINOR;
 	uint64_t page = mcl_page_down(m->arg.pagefault.address);
 
 	/* It may be about the world after a change that is still to be handled. */
@@ -209,10 +216,10 @@ static int handle_fault(struct mcl_uffd *u, const struct uffd_msg *m, struct mcl
 		mcl_uffd_drop_copy(u, page);
 		return 0;
 	case PAGE_PROMOTED:
-		return fill_hole(u, page) ? 0 : -EAGAIN;
+		return fill_hole(u, page, there) ? 0 : -EAGAIN;
 	case PAGE_HOST:
 		if (grown(u, page))
-			return fill_hole(u, page) ? 0 : -EAGAIN;
+			return fill_hole(u, page, there) ? 0 : -EAGAIN;
 		break;
 	case PAGE_SNAPSHOT:
 	case PAGE_TWIN:

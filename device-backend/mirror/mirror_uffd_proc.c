@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* What /proc tells of the threads of this process: which there are, and what each is doing. */
 #include <fcntl.h>
+#include <string.h>
 
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
@@ -114,11 +115,21 @@ uint64_t mcl_uffd_task_syscall(int32_t tid, uint64_t *arg)
 	const char *at = text;
 	uint64_t nr;
 
-	/* "running", or the number and its arguments in hexadecimal */
-	if (!mcl_uffd_task_text(tid, "/syscall", text, sizeof(text)) || text[0] < '0' || text[0] > '9')
-		return UINT64_MAX;
+	/* "running", or the number and its arguments in hexadecimal; -1: in none, it waits for a fault to be served */
+	if (!mcl_uffd_task_text(tid, "/syscall", text, sizeof(text)))
+		return MCL_TASK_ELSEWHERE;
+	if (text[0] < '0' || text[0] > '9')
+		return text[0] == 'r' ? MCL_TASK_RUNS : MCL_TASK_ELSEWHERE;
 	nr = parse_decimal(&at);
 	for (int i = 0; i < 6; i++)
 		arg[i] = parse_hex(&at);
 	return nr;
+}
+
+bool mcl_uffd_task_reports(int32_t tid)
+{
+	char where[64];
+
+	return mcl_uffd_task_text(tid, "/wchan", where, sizeof(where)) &&
+	       !strcmp(where, "userfaultfd_event_wait_completion");
 }

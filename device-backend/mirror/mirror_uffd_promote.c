@@ -8,8 +8,9 @@
  * call while this thread reads. There is no mmap() that fails if the range has changed; the proxy asks just before whether it
  * has, and the report tells afterwards: without it, what we mapped over was not what we thought.
  *
- * Promoted ranges stay watched, for the reports of munmap, mremap and madvise, and for holes: what MADV_DONTNEED has
- * removed must not be stored to before that has been handled, or the new page would be taken for the old one.
+ * Promoted ranges stay watched, for the reports of munmap, mremap and madvise, and for every page that is not in the host's page
+ * table, whether the memfd has it or not: what MADV_DONTNEED has removed must not be touched before that has been handled,
+ * or the old page would come back. So what the memfd has is put into the host's page table here.
  */
 #include <linux/fs.h>
 #include <sys/mman.h>
@@ -55,11 +56,36 @@ static long settle(struct mcl_uffd *u, struct mcl_uffd_block *b, uint64_t start,
 	return pages;
 }
 
+bool mcl_uffd_map_host(struct mcl_uffd *u, uint64_t start, uint64_t end)
+{
+	unsigned int tries = 0;
+
+	for (uint64_t at = start; at < end;) {
+		int err;
+
+		at += mcl_uffd_continue(u->host_fd, at, end - at, UFFDIO_CONTINUE_MODE_DONTWAKE, &err);
+		if (at == end)
+			break;
+		if (err == -EAGAIN) {
+			if (tries++ == CHANGE_RETRIES || !mcl_uffd_again(u, at, end))
+				return false;
+			continue;
+		}
+		/* It is there already, or a hole, or has just been unmapped. */
+		if (err)
+			at += PAGE_SIZE;
+		if (err == -ENOMEM)
+			mcl_raw_sleep_us(1000);
+	}
+	return true;
+}
+
 long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, uint64_t end, uint64_t futex)
 {
 	struct mcl_uffd_block *b = mcl_uffd_find(u, start);
 	int prot = PROT_READ | (vma->writable ? PROT_WRITE : 0) | (vma->executable ? PROT_EXEC : 0);
-	long at;
+	uint64_t mode = UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP, until;
+	long at, pages;
 
 	if (mcl_uffd_futex_waited(u, start, end, futex))
 		return -EMFILE;
@@ -78,9 +104,14 @@ long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t st
 		 */
 		mcl_uffd_fatal("the host changed memory in the moment in which it was being mapped in place", start, 0);
 	}
-	mcl_uffd_register(u->host_fd, start, end - start, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP);
+	/* Where the kernel looks when threads end, faults cannot wait. */
+	if (mcl_uffd_tasks_next(u, start, end, &until) == end)
+		mode |= UFFDIO_REGISTER_MODE_MINOR;
+	mcl_uffd_register(u->host_fd, start, end - start, mode);
 	u->promoted_runs++;
-	return settle(u, b, start, end);
+	pages = settle(u, b, start, end);
+	mcl_uffd_map_host(u, start, end);
+	return pages;
 }
 
 /* Replace a shared mapping by an anonymous one, empty and watched. False: the host has just unmapped it. */

@@ -94,6 +94,8 @@ static void serve_own_faults(struct mcl_uffd *u)
 				err = -EEXIST;
 			} else if (m->arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP)
 				err = mcl_uffd_protect(u->host_fd, page, PAGE_SIZE, 0);
+			else if (m->arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_MINOR)
+				mcl_uffd_continue(u->host_fd, page, PAGE_SIZE, 0, &err);
 			else
 				mcl_uffd_zero(u->host_fd, page, PAGE_SIZE, 0, &err);
 			if (err)

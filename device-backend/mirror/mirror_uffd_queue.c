@@ -18,13 +18,26 @@
 #define WORD(name) (&u->words[MCL_BOOT_WORD_##name])
 
 /*
- * MADV_FREE lets the kernel take pages some time, until they are stored to; what is in VRAM is just kept, then. It cannot be
- * told from MADV_DONTNEED in its report, and is reported even where it is about to fail, as it does on what is mapped in place.
+ * Whether @m, just read, is of a MADV_FREE. That lets the kernel take pages some time, until they are stored to; what is in VRAM is
+ * just kept, then. It is reported even where it is about to fail, as it does on what is mapped in place. If MADV_DONTNEED
+ * of the same is under way, too, whichever of them this is of: the contents may go.
  */
 static bool is_lazy(struct mcl_uffd *u, const struct uffd_msg *m)
 {
-	return m->event == UFFD_EVENT_REMOVE && m->arg.remove.start >= mcl_page_down(u->lazy.start) &&
-	       m->arg.remove.end <= mcl_page_down(u->lazy.end + PAGE_SIZE - 1);
+	bool frees = false;
+
+	if (m->event != UFFD_EVENT_REMOVE)
+		return false;
+	for (unsigned int i = 0; i < u->advice_count; i++) {
+		const struct mcl_uffd_advice *a = &u->advices[i];
+
+		if (m->arg.remove.start < a->start || m->arg.remove.end > a->end)
+			continue;
+		if (!a->frees)
+			return false;
+		frees = true;
+	}
+	return frees || !mcl_uffd_emptied(u, m->arg.remove.start, m->arg.remove.end);
 }
 
 bool mcl_uffd_changing_now(struct mcl_uffd *u)
@@ -88,7 +101,7 @@ static bool append(struct mcl_uffd *u, unsigned int n)
 
 		if (msg.event != UFFD_EVENT_PAGEFAULT) {
 			change = true;
-			if (repeated(u, &msg))
+			if (is_lazy(u, &msg) || repeated(u, &msg))
 				continue;
 			msg.SEQUENCE = ++u->changes_read;
 		}
@@ -129,6 +142,7 @@ void mcl_uffd_drain(struct mcl_uffd *u)
 		long n;
 
 		/* One at a time then, so that each is looked for before it is read. */
+		u->advice_count = 0;
 		if (changing) {
 			mcl_uffd_early(u);
 			/* Most callers are in the middle of something; whoever polls next must not sleep over this. */
@@ -141,11 +155,7 @@ void mcl_uffd_drain(struct mcl_uffd *u)
 			continue;
 		if (n <= 0)
 			break;
-		n /= (long)sizeof(struct uffd_msg);
-		if (changing && is_lazy(u, &u->queue.msgs[u->queue.count]))
-			change = true;
-		else
-			change = append(u, (unsigned int)n);
+		change = append(u, (unsigned int)n / sizeof(struct uffd_msg));
 		if (u->queue.count == QUEUE_SIZE)
 			mcl_uffd_fatal("too many threads touch memory of the userfaultfd mirror at once", 0, 0);
 		if (change)

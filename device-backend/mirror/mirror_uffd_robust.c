@@ -54,22 +54,28 @@ static void walk(struct mcl_uffd *u, uint64_t address, const struct robust_list_
 		node = follow(u, node, offset);
 }
 
-/* The heads at @at, which are in pages that are never away. How many were read, from the start. */
+/* The heads at @at, which are in pages that are never in VRAM. How many were read, from the start. */
 static unsigned int read_heads(struct mcl_uffd *u, const uint64_t *at, unsigned int max, struct robust_list_head *heads)
 {
 	const uint64_t pid = (uint64_t)mcl_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
 	struct iovec local = { heads, 0 }, remote[BATCH];
 	unsigned int count = 0;
-	long n;
+	bool in_place = false;
+	long n = 0;
 
 	for (; count < max && count < BATCH; count++) {
 		/* It is just being mapped in place. */
 		if (!at[count] || mcl_uffd_state(u, at[count]) == PAGE_VRAM)
 			break;
+		in_place |= mcl_uffd_state(u, at[count]) == PAGE_PROMOTED;
 		remote[count] = (struct iovec){ (void *)at[count], sizeof(*heads) };
 	}
 	local.iov_len = count * sizeof(*heads);
-	n = count ? mcl_raw(SYS_process_vm_readv, pid, (uint64_t)&local, 1, (uint64_t)remote, count, 0) : 0;
+	/* A stack that the program has made of memory that was mapped in place already: to read there may be a fault. */
+	if (in_place)
+		n = mcl_uffd_proxy_call(u, SYS_process_vm_readv, pid, (uint64_t)&local, 1, (uint64_t)remote, count, 0);
+	else if (count)
+		n = mcl_raw(SYS_process_vm_readv, pid, (uint64_t)&local, 1, (uint64_t)remote, count, 0);
 	return n > 0 ? (unsigned int)((uint64_t)n / sizeof(*heads)) : 0;
 }
 

@@ -70,6 +70,7 @@ long mcl_uffd_svm_fill(struct mcl_uffd *u, uint64_t start, uint64_t end)
 
 		if (b)
 			mcl_uffd_set(b, start, end, PAGE_PROMOTED);
+		mcl_uffd_map_host(u, start, end);
 	}
 	return err ? err : (long)((end - start) >> PAGE_SHIFT);
 }

@@ -105,6 +105,15 @@ static inline uint64_t mcl_uffd_zero(int fd, uint64_t at, uint64_t size, uint64_
 	return mcl_uffd_progress(ret, z.zeropage, size, err);
 }
 
+/* Map pages that the file has. -EFAULT: it has none there; -EEXIST: mapped already. */
+static inline uint64_t mcl_uffd_continue(int fd, uint64_t at, uint64_t size, uint64_t mode, int *err)
+{
+	struct uffdio_continue c = { .range = { at, size }, .mode = mode };
+	long ret = mcl_raw_ioctl(fd, UFFDIO_CONTINUE, &c);
+
+	return mcl_uffd_progress(ret, c.mapped, size, err);
+}
+
 static inline uint64_t mcl_uffd_move_pages(int fd, uint64_t to, uint64_t from, uint64_t size, uint64_t mode, int *err)
 {
 	struct uffdio_move m = { .dst = to, .src = from, .len = size, .mode = mode };
