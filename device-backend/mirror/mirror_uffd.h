@@ -132,19 +132,27 @@ struct mcl_detour {
 	uint64_t ns[2]; /* running means, sixteenths of a nanosecond for a page; 0: not tried yet */
 };
 
-/* A madvise() that a thread was seen to wait in, of whole pages. */
-struct mcl_uffd_advice {
-	uint64_t start, end;
-	bool frees; /* MADV_FREE; else the pages are to go at once */
+/* What a thread was seen to do (mirror_uffd_early.c). */
+enum mcl_look_state {
+	LOOK_RUNS, /* it ran, or was not looked at: not known */
+	LOOK_ELSEWHERE, /* it slept, not to have a report read */
+	LOOK_WAITS, /* for the report of a change to be read, and that has not been since */
+};
+struct mcl_uffd_look {
+	uint64_t time; /* its processor time then */
+	int32_t tid;
+	uint8_t state; /* enum mcl_look_state */
+	bool again; /* look once more, even if it still waits */
+	bool advises, frees; /* madvise(); MADV_FREE, else the pages are to go at once */
+	uint64_t start, end; /* of whole pages; of madvise() and munmap() */
 };
 
-/* A thread and its processor time when a report was read. */
+/* A thread and its processor time when a report was read (mirror_uffd_outcome.c). */
 struct mcl_uffd_passing {
 	uint64_t time;
 	int32_t tid;
 };
 
-#define ADVICES_MAX 64
 #define POISON_MAX 256
 #define FILES_MAX 512
 #define TWINS_MAX 32768
@@ -206,9 +214,10 @@ struct mcl_uffd {
 	uint32_t quiet_after, quiet_wanted;
 	struct mcl_uffd_proxy proxy;
 	struct mcl_span moving; /* the host has moved that, and not all of its pages have been brought where it is now */
-	unsigned int advice_count;
-	struct mcl_uffd_advice advices[ADVICES_MAX]; /* threads wait for the reports of these to be read */
-	struct mcl_uffd_passing passing[TASKS_MAX]; /* (mirror_uffd_outcome.c) */
+	unsigned int look_count;
+	bool looked; /* some of these may be LOOK_WAITS */
+	struct mcl_uffd_look looks[TASKS_MAX];
+	struct mcl_uffd_passing passing[TASKS_MAX];
 
 	_Atomic uint32_t *words; /* for mcl_uffd_settle(), any thread and the engine: MCL_BOOT_WORD_... */
 	_Atomic uint32_t words_before[4]; /* as long as there is no engine */
@@ -290,6 +299,8 @@ bool mcl_uffd_task_text(int32_t tid, const char *file, char *text, size_t size);
 #define MCL_TASK_RUNS UINT64_MAX /* it runs, or is about to: what it does cannot be seen */
 #define MCL_TASK_ELSEWHERE (UINT64_MAX - 1) /* it sleeps, but in no system call; or there is no such thread */
 uint64_t mcl_uffd_task_syscall(int32_t tid, uint64_t *arg);
+/* Processor time that a thread has had, in nanoseconds; UINT64_MAX: it has ended. */
+uint64_t mcl_uffd_task_time(int32_t tid);
 /* Whether a thread sleeps until the host's userfaultfd has been read: for the report of what it changes. */
 bool mcl_uffd_task_reports(int32_t tid);
 /* The number of the youngest process or thread of the machine; 0 if that cannot be had. */
@@ -452,9 +463,18 @@ void mcl_uffd_replace_data(struct mcl_uffd *u);
 
 /*
  * mirror_uffd_early.c: cut the device off from what is being unmapped, before that is read. Before each single report while
- * the address space changes. Notes in .advices what REMOVE reports that one may be.
+ * the address space changes.
  */
 void mcl_uffd_early(struct mcl_uffd *u);
+/* What is known of the thread whose report this is, which has just been read. */
+enum mcl_reporter {
+	REPORTER_UNSEEN,
+	REPORTER_FREES, /* MADV_FREE */
+	REPORTER_OTHER,
+};
+enum mcl_reporter mcl_uffd_reporter(struct mcl_uffd *u, const struct uffd_msg *m);
+/* Nothing is changing: so no thread waits. */
+void mcl_uffd_none_waits(struct mcl_uffd *u);
 
 /*
  * mirror_uffd_outcome.c: a REMOVE report of [start, end) has just been read, of a thread that was not seen. True: its pages are gone;

@@ -6,7 +6,12 @@
  * and the arguments of it in /proc/self/task. So before anything is read while the address space is changing, those threads
  * are looked at, and the device is cut off from what they change. The report itself is then handled as ever.
  *
- * Not seen like this: changes made by another process (process_madvise, a vfork child) and by io_uring.
+ * To look costs some ten microseconds a thread, to ask for its processor time one: a thread that slept and has had none since
+ * still sleeps. Who waits does so until the report is read, so that thread need not be looked at again either, and cannot
+ * always: each report that is read wakes all who wait.
+ *
+ * Not seen like this: changes made by another process (process_madvise, a vfork child) and by io_uring; and a thread that each
+ * time had just been woken like that, or was about to sleep.
  */
 #include <sys/mman.h>
 
@@ -16,6 +21,8 @@
 /* How often to look for the thread that makes the change, before it must be one that cannot be seen. */
 #define LOOKS 60
 #define YIELDS 20
+/* A thread that was seen to wait, and has had so much processor time since, is looked at again. */
+#define DOUBT_NS 100000ull
 
 /* mremap: where it goes is not looked for. Nothing is lost if the device only stops storing. */
 static void stop_stores(struct mcl_uffd *u, uint64_t start, uint64_t end)
@@ -30,31 +37,37 @@ static void stop_stores(struct mcl_uffd *u, uint64_t start, uint64_t end)
 	}
 }
 
-static void gone(struct mcl_uffd *u, uint64_t start, uint64_t size, bool mapped)
+/* Returns whether that was all that there is to do before the report is read. */
+static bool gone(struct mcl_uffd *u, uint64_t start, uint64_t size, bool mapped)
 {
 	uint64_t end = mcl_page_down(start + size + PAGE_SIZE - 1);
 
 	start = mcl_page_down(start);
 	if (end <= start || end > USER_END)
-		return;
+		return true;
 	/* What is still known as being there has moved away (MREMAP_DONTUNMAP): it is not this that goes. */
 	if (mcl_uffd_moving(u, start, end)) {
 		stop_stores(u, start, end);
-		return;
+		return false;
 	}
 	mcl_uffd_purge(u, start, end, mapped);
 	if (!mapped)
 		mcl_uffd_files_unmapped(u, start, end);
+	return true;
 }
 
-static void cut_off(struct mcl_uffd *u, uint64_t nr, const uint64_t *arg)
+/* Returns likewise. */
+static bool cut_off(struct mcl_uffd *u, uint64_t nr, const uint64_t *arg)
 {
 	struct mcl_vma vma;
 
 	switch (nr) {
 	case SYS_munmap:
-		gone(u, arg[0], arg[1], false);
-		break;
+		return gone(u, arg[0], arg[1], false);
+	case SYS_madvise:
+		if (arg[2] == MADV_DONTNEED || arg[2] == MADV_DONTNEED_LOCKED || arg[2] == MADV_REMOVE)
+			return gone(u, arg[0], arg[1], true);
+		return true;
 	case SYS_mmap:
 		if (arg[3] & MAP_FIXED)
 			gone(u, arg[0], arg[1], false);
@@ -66,19 +79,6 @@ static void cut_off(struct mcl_uffd *u, uint64_t nr, const uint64_t *arg)
 		if (arg[2] > arg[1])
 			mcl_uffd_cut_tail(u, arg[0], arg[1]);
 		break;
-	case SYS_madvise:
-		if (arg[2] == MADV_DONTNEED || arg[2] == MADV_DONTNEED_LOCKED || arg[2] == MADV_REMOVE)
-			gone(u, arg[0], arg[1], true);
-		else if (arg[2] != MADV_FREE)
-			break;
-		/* If there are more, they count as not seen. */
-		if (u->advice_count < ADVICES_MAX)
-			u->advices[u->advice_count++] = (struct mcl_uffd_advice){
-				.start = mcl_page_down(arg[0]),
-				.end = mcl_page_down(arg[0] + arg[1] + PAGE_SIZE - 1),
-				.frees = arg[2] == MADV_FREE,
-			};
-		break;
 	case SYS_shmdt:
 		mcl_uffd_files_unmapped(u, arg[0], arg[0] + 1);
 		break;
@@ -88,28 +88,85 @@ static void cut_off(struct mcl_uffd *u, uint64_t nr, const uint64_t *arg)
 			gone(u, vma.start, vma.end - vma.start, false);
 		break;
 	}
+	return false;
+}
+
+static bool changes(uint64_t nr)
+{
+	return nr == SYS_munmap || nr == SYS_mmap || nr == SYS_mremap || nr == SYS_madvise || nr == SYS_brk ||
+	       nr == SYS_shmdt;
+}
+
+/* Whether the thread waits; if so, and that is new, the device is cut off. */
+static bool look_at(struct mcl_uffd *u, struct mcl_uffd_look *l)
+{
+	/* Before the look: it says how the thread was at that time or later. */
+	const uint64_t time = mcl_uffd_task_time(l->tid);
+	uint64_t nr, arg[6];
+
+	if (l->state == LOOK_WAITS && !l->again && time - l->time < DOUBT_NS)
+		return true;
+	if (l->state == LOOK_ELSEWHERE && time == l->time)
+		return false;
+	*l = (struct mcl_uffd_look){ .time = time, .tid = l->tid };
+	nr = mcl_uffd_task_syscall(l->tid, arg);
+	if (nr == MCL_TASK_RUNS)
+		return false;
+	if (!changes(nr)) {
+		l->state = LOOK_ELSEWHERE;
+		return false;
+	}
+	/* Only there has the change really been made, or is about to. */
+	if (!mcl_uffd_task_reports(l->tid))
+		return false;
+	l->state = LOOK_WAITS;
+	l->advises = nr == SYS_madvise;
+	l->frees = l->advises && arg[2] == MADV_FREE;
+	l->start = mcl_page_down(arg[0]);
+	l->end = mcl_page_down(arg[0] + arg[1] + PAGE_SIZE - 1);
+	l->again = l->tid == atomic_load(&u->proxy.tid) ? nr != SYS_munmap : !cut_off(u, nr, arg);
+	return true;
+}
+
+/* The list of threads anew, with what is known of those that are still there. They are listed in the order of their making. */
+static void renew(struct mcl_uffd *u)
+{
+	unsigned int old = 0;
+
+	mcl_uffd_tasks_refresh(u);
+	for (unsigned int i = 0; i < u->task_count; i++) {
+		unsigned int same = old;
+
+		while (same < u->look_count && u->looks[same].tid != u->tasks[i].tid)
+			same++;
+		if (same < u->look_count) {
+			u->looks[i] = u->looks[same];
+			old = same + 1;
+		} else {
+			u->looks[i] = (struct mcl_uffd_look){ .tid = u->tasks[i].tid };
+		}
+	}
+	u->look_count = u->task_count;
 }
 
 static bool cut_off_waiting(struct mcl_uffd *u)
 {
-	bool found = false;
+	const int32_t self = (int32_t)mcl_raw(SYS_gettid, 0, 0, 0, 0, 0, 0);
+	unsigned int first;
 
-	mcl_uffd_tasks_refresh(u);
-	for (unsigned int i = 0; i < u->task_count; i++) {
-		uint64_t arg[6];
-		uint64_t nr = mcl_uffd_task_syscall(u->tasks[i].tid, arg);
-
-		if (nr != SYS_munmap && nr != SYS_mmap && nr != SYS_mremap && nr != SYS_madvise && nr != SYS_brk &&
-		    nr != SYS_shmdt)
-			continue;
-		/* Only there has the change really been made, or is about to. */
-		if (!mcl_uffd_task_reports(u->tasks[i].tid))
-			continue;
-		if (u->tasks[i].tid != atomic_load(&u->proxy.tid))
-			cut_off(u, nr, arg);
-		found = true;
-	}
-	return found;
+	renew(u);
+	first = u->look_count;
+	for (unsigned int i = 0; i < u->look_count; i++)
+		if (u->looks[i].tid != self && look_at(u, &u->looks[i]) && first == u->look_count)
+			first = i;
+	if (first == u->look_count)
+		return false;
+	/* One before it may have begun to wait after it was looked at, and yet be the one whose report is next. */
+	for (unsigned int i = 0; i < first; i++)
+		if (u->looks[i].tid != self && u->looks[i].state == LOOK_RUNS)
+			look_at(u, &u->looks[i]);
+	u->looked = true;
+	return true;
 }
 
 /*
@@ -118,7 +175,6 @@ static bool cut_off_waiting(struct mcl_uffd *u)
  */
 void mcl_uffd_early(struct mcl_uffd *u)
 {
-	u->advice_count = 0;
 	for (unsigned int i = 0; i < LOOKS && !cut_off_waiting(u); i++) {
 		if (!mcl_uffd_changing_now(u))
 			return;
@@ -127,4 +183,37 @@ void mcl_uffd_early(struct mcl_uffd *u)
 		else
 			mcl_raw_sleep_us(50);
 	}
+}
+
+enum mcl_reporter mcl_uffd_reporter(struct mcl_uffd *u, const struct uffd_msg *m)
+{
+	enum mcl_reporter reporter = REPORTER_UNSEEN;
+	uint64_t start, end;
+
+	if (!mcl_uffd_event_range(m, &start, &end))
+		return REPORTER_OTHER;
+	for (unsigned int i = 0; i < u->look_count; i++) {
+		struct mcl_uffd_look *l = &u->looks[i];
+
+		/* REMOVE is of madvise() and nothing else. Of what else there is, the range is known of munmap() only. */
+		if (l->state != LOOK_WAITS || l->advises != (m->event == UFFD_EVENT_REMOVE))
+			continue;
+		if ((l->advises || !l->again) && (start < l->start || end > l->end))
+			continue;
+		/* It may be going on: to its end, or to wait for the report of the next mapping in its range. */
+		l->state = LOOK_RUNS;
+		if (!l->frees)
+			reporter = REPORTER_OTHER;
+		else if (reporter == REPORTER_UNSEEN)
+			reporter = REPORTER_FREES;
+	}
+	return reporter;
+}
+
+void mcl_uffd_none_waits(struct mcl_uffd *u)
+{
+	for (unsigned int i = 0; u->looked && i < u->look_count; i++)
+		if (u->looks[i].state == LOOK_WAITS)
+			u->looks[i].state = LOOK_RUNS;
+	u->looked = false;
 }

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: MIT
 /*
- * MADV_DONTNEED or MADV_FREE? Their reports are alike, and the kernel sends them before it does anything. If the thread was seen
- * while it waited (mirror_uffd_early.c) its system call says it. If not (each report that is read wakes all who wait, to find that it was
- * not theirs, and a thread that runs cannot be looked at), this is told from what comes of it: MADV_DONTNEED takes every page out of
- * the host's page table, MADV_FREE takes none at once.
+ * MADV_DONTNEED or MADV_FREE? Their reports are alike, and the kernel sends them before it does anything. If the thread was
+ * seen while it waited (mirror_uffd_early.c) its system call says it. If not, this is told from what comes of it:
+ * MADV_DONTNEED takes every page out of the host's page table, MADV_FREE takes none at once.
  *
  * That is exact because nothing else fills what was emptied: all memory that is watched faults to the pager then, also what is
  * mapped in place (UFFDIO_REGISTER_MODE_MINOR), and the pager is here. Two things are to be known:
  *  - When there are pages still: whether the thread has come to its end. It is on its way from the moment of reading, with some
  *    microseconds of work to do, so all threads are waited for until each has run that long, or sleeps for something else.
- *  - When there are none: memory that is mapped in place and has been swapped out since, all of it, looks as if it had been emptied.
+ *  - When there are none: memory that is mapped in place and has been swapped out, all of it, looks as if it had been
+ *    emptied. What is in VRAM has no page in the table either, and goes: MADV_FREE permits that.
  */
 #include <linux/fs.h>
-#include <time.h>
 
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
@@ -44,24 +43,12 @@ static bool any_page(struct mcl_uffd *u, uint64_t start, uint64_t end)
 	return mcl_raw_ioctl(u->pagemap_fd, PAGEMAP_SCAN, &scan) != 0;
 }
 
-/* Processor time of a thread, to the nanosecond; UINT64_MAX: it has ended. */
-static uint64_t time_of(int32_t tid)
-{
-	/* The kernel's number for the clock of one thread (clock_getres(2), pthread_getcpuclockid(3)). */
-	const uint64_t clock = ~(uint64_t)(uint32_t)tid << 3 | 6;
-	struct timespec t;
-
-	if (mcl_raw(SYS_clock_gettime, clock, (uint64_t)&t, 0, 0, 0, 0))
-		return UINT64_MAX;
-	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
-}
-
 /* Whether the thread can have nothing left to do about a report of [start, end) that was read when .time was its time. */
 static bool passed(const struct mcl_uffd_passing *t, uint64_t start, uint64_t end)
 {
 	uint64_t nr, arg[6];
 
-	if (time_of(t->tid) - t->time >= PASSED_NS) /* or ended */
+	if (mcl_uffd_task_time(t->tid) - t->time >= PASSED_NS) /* or ended */
 		return true;
 	nr = mcl_uffd_task_syscall(t->tid, arg);
 	if (nr == MCL_TASK_RUNS)
@@ -81,7 +68,7 @@ static unsigned int list_threads(struct mcl_uffd *u)
 		const int32_t tid = u->tasks[i].tid;
 
 		if (tid != self && tid != proxy)
-			u->passing[count++] = (struct mcl_uffd_passing){ time_of(tid), tid };
+			u->passing[count++] = (struct mcl_uffd_passing){ mcl_uffd_task_time(tid), tid };
 	}
 	return count;
 }

@@ -2,6 +2,7 @@
 /* What /proc tells of the threads of this process: which there are, and what each is doing. */
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
@@ -124,6 +125,17 @@ uint64_t mcl_uffd_task_syscall(int32_t tid, uint64_t *arg)
 	for (int i = 0; i < 6; i++)
 		arg[i] = parse_hex(&at);
 	return nr;
+}
+
+uint64_t mcl_uffd_task_time(int32_t tid)
+{
+	/* The kernel's number for the clock of one thread (clock_getres(2), pthread_getcpuclockid(3)). */
+	const uint64_t clock = ~(uint64_t)(uint32_t)tid << 3 | 6;
+	struct timespec t;
+
+	if (mcl_raw(SYS_clock_gettime, clock, (uint64_t)&t, 0, 0, 0, 0))
+		return UINT64_MAX;
+	return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
 }
 
 bool mcl_uffd_task_reports(int32_t tid)

@@ -18,26 +18,20 @@
 #define WORD(name) (&u->words[MCL_BOOT_WORD_##name])
 
 /*
- * Whether @m, just read, is of a MADV_FREE. That lets the kernel take pages some time, until they are stored to; what is in VRAM is
- * just kept, then. It is reported even where it is about to fail, as it does on what is mapped in place. If MADV_DONTNEED
- * of the same is under way, too, whichever of them this is of: the contents may go.
+ * Whether @m, just read, is of a MADV_FREE. That lets the kernel take pages some time, until they are stored to; what is in
+ * VRAM is just kept, then. It is reported even where it is about to fail, as it does on what is mapped in place. If
+ * MADV_DONTNEED of the same is under way, too, whichever of them this is of: the contents may go.
  */
 static bool is_lazy(struct mcl_uffd *u, const struct uffd_msg *m)
 {
-	bool frees = false;
-
-	if (m->event != UFFD_EVENT_REMOVE)
+	switch (mcl_uffd_reporter(u, m)) {
+	case REPORTER_FREES:
+		return true;
+	case REPORTER_UNSEEN:
+		return m->event == UFFD_EVENT_REMOVE && !mcl_uffd_emptied(u, m->arg.remove.start, m->arg.remove.end);
+	default:
 		return false;
-	for (unsigned int i = 0; i < u->advice_count; i++) {
-		const struct mcl_uffd_advice *a = &u->advices[i];
-
-		if (m->arg.remove.start < a->start || m->arg.remove.end > a->end)
-			continue;
-		if (!a->frees)
-			return false;
-		frees = true;
 	}
-	return frees || !mcl_uffd_emptied(u, m->arg.remove.start, m->arg.remove.end);
 }
 
 bool mcl_uffd_changing_now(struct mcl_uffd *u)
@@ -142,8 +136,9 @@ void mcl_uffd_drain(struct mcl_uffd *u)
 		long n;
 
 		/* One at a time then, so that each is looked for before it is read. */
-		u->advice_count = 0;
-		if (changing) {
+		if (!changing) {
+			mcl_uffd_none_waits(u);
+		} else {
 			mcl_uffd_early(u);
 			/* Most callers are in the middle of something; whoever polls next must not sleep over this. */
 			mcl_uffd_ring(u);
