@@ -535,6 +535,8 @@ void mcl_uffd_proxy_post(struct mcl_uffd *u, long nr, uint64_t a, uint64_t b, ui
 long mcl_uffd_proxy_wait(struct mcl_uffd *u);
 /* Map the memfd over [start, start + size) unless that is not watched any more or changing: -EAGAIN. */
 long mcl_uffd_proxy_map(struct mcl_uffd *u, uint64_t start, uint64_t size, int prot);
+/* Move the mapping [from, from + size) over [to, to + size), with the same exception unless @always. */
+long mcl_uffd_proxy_move(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size, bool always);
 
 /* mirror_uffd_engine.c: the engine process. On the thread that lives as long as the engine. */
 int mcl_uffd_start(struct mcl_mirror *m, pid_t *pid, struct mcl_reason *why);

@@ -114,8 +114,14 @@ long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t st
 	return pages;
 }
 
-/* Replace a shared mapping by an anonymous one, empty and watched. False: the host has just unmapped it. */
-static bool replace(struct mcl_uffd *u, uint64_t to, uint64_t size)
+/* How often a mapping that does not look as it should, or is being changed, is left alone before it is replaced all the same. */
+#define REPLACE_TRIES 8u
+
+/*
+ * Replace a shared mapping by an anonymous one, empty and watched. Returns 0; -ENOENT: the host has just unmapped it; -EAGAIN, unless
+ * @always: it is not sure to be the same, since another thread maps what it likes where one has just unmapped something.
+ */
+static int replace(struct mcl_uffd *u, uint64_t to, uint64_t size, bool always)
 {
 	struct mcl_vma vma;
 	uint64_t scratch;
@@ -136,7 +142,12 @@ static bool replace(struct mcl_uffd *u, uint64_t to, uint64_t size)
 		ret = mcl_raw_madvise(scratch, size, MADV_DONTFORK);
 	if (ret)
 		mcl_uffd_fatal("cannot watch memory", to, (int)ret);
-	ret = mcl_uffd_proxy_call(u, SYS_mremap, scratch, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to, 0);
+	ret = mcl_uffd_proxy_move(u, scratch, to, size, always);
+	if (ret == -EAGAIN && !always) {
+		mcl_uffd_proxy_call(u, SYS_munmap, scratch, size, 0, 0, 0, 0);
+		mcl_uffd_own_unmap(u, scratch, scratch + size);
+		return -EAGAIN;
+	}
 	if (ret < 0)
 		mcl_uffd_fatal("cannot bring pages home", to, (int)ret);
 	mcl_uffd_own_remap(u, scratch, to, size);
@@ -144,9 +155,9 @@ static bool replace(struct mcl_uffd *u, uint64_t to, uint64_t size)
 		/* The host unmapped it just before; so it stays unmapped. */
 		mcl_uffd_proxy_call(u, SYS_munmap, to, size, 0, 0, 0, 0);
 		mcl_uffd_own_unmap(u, to, to + size);
-		return false;
+		return -ENOENT;
 	}
-	return true;
+	return 0;
 }
 
 /*
@@ -174,6 +185,7 @@ static uint64_t where(struct mcl_uffd *u, uint64_t from, uint64_t to, struct mcl
 void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size)
 {
 	const uint64_t end = to + size;
+	unsigned int tries = 0;
 
 	/* Each mapping by itself: they may differ in their rights. */
 	for (uint64_t part; to < end; to += part, from += part) {
@@ -185,10 +197,11 @@ void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t si
 			mcl_uffd_punch(u, from, from + part);
 			continue;
 		}
-		if (!replace(u, at, part)) {
-			part = 0; /* it has just gone; see where to */
+		if (replace(u, at, part, tries++ >= REPLACE_TRIES)) {
+			part = 0; /* it has just gone, or may have; see where to */
 			continue;
 		}
+		tries = 0;
 		mcl_uffd_futex_requeue(u, from, at, part);
 		mcl_uffd_deliver(u, from, at, part);
 	}
@@ -196,7 +209,16 @@ void mcl_uffd_demote(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t si
 
 void mcl_uffd_demote_empty(struct mcl_uffd *u, uint64_t to, uint64_t size)
 {
-	if (replace(u, to, size))
+	struct mcl_vma vma;
+	int err;
+
+	for (unsigned int tries = 0; (err = replace(u, to, size, tries == REPLACE_TRIES)) == -EAGAIN; tries++) {
+		mcl_uffd_drain(u);
+		mcl_uffd_vma(u, to, &vma);
+		if (vma.kind != VMA_SHARED_OURS || vma.start != to || vma.end != to + size)
+			return;
+	}
+	if (!err)
 		mcl_uffd_futex_requeue(u, to, to, size);
 }
 

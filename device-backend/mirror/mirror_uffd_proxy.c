@@ -4,6 +4,7 @@
  * pager's thread reads the reports, so it cannot make such calls itself. This thread makes them for it.
  */
 #include <poll.h>
+#include <sys/mman.h>
 
 #include "mirror/mirror_uffd.h"
 #include "mirror/uffd_sys.h"
@@ -11,7 +12,7 @@
 /* About a microsecond each. */
 #define STEADY_TRIES 4000u
 
-enum { PROXY_IDLE, PROXY_CALL, PROXY_MAP, PROXY_END };
+enum { PROXY_IDLE, PROXY_CALL, PROXY_MAP, PROXY_MOVE, PROXY_END };
 
 /*
  * Whether [start, start + size) is still what it was. While something changes, that cannot be told; whoever waits for this thread reads
@@ -43,7 +44,8 @@ static void *proxy_main(void *arg)
 			mcl_raw_futex_wait(&p->go, PROXY_IDLE);
 			continue;
 		}
-		if (go != PROXY_MAP || steady(u, p->args[0], p->args[1]))
+		if ((go != PROXY_MAP || steady(u, p->args[0], p->args[1])) &&
+		    (go != PROXY_MOVE || steady(u, p->args[4], p->args[2])))
 			p->ret = mcl_raw(p->nr, p->args[0], p->args[1], p->args[2], p->args[3], p->args[4], p->args[5]);
 		else
 			p->ret = -EAGAIN;
@@ -152,6 +154,12 @@ long mcl_uffd_proxy_map(struct mcl_uffd *u, uint64_t start, uint64_t size, int p
 {
 	return call(u, PROXY_MAP, SYS_mmap, start, size, (uint64_t)prot, MAP_SHARED | MAP_FIXED | MAP_NORESERVE,
 		    (uint64_t)u->memfd, start);
+}
+
+long mcl_uffd_proxy_move(struct mcl_uffd *u, uint64_t from, uint64_t to, uint64_t size, bool always)
+{
+	return call(u, always ? PROXY_CALL : PROXY_MOVE, SYS_mremap, from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
+		    to, 0);
 }
 
 void mcl_uffd_proxy_post(struct mcl_uffd *u, long nr, uint64_t a, uint64_t b, uint64_t c)

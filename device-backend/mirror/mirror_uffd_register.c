@@ -20,9 +20,16 @@ int mcl_uffd_watch(struct mcl_uffd *u, const struct mcl_vma *vma)
 	int err =
 		mcl_uffd_register(u->host_fd, vma->start, size, UFFDIO_REGISTER_MODE_MISSING | UFFDIO_REGISTER_MODE_WP);
 
-	if (!err)
-		mcl_raw_madvise(vma->start, size, MADV_DONTFORK);
-	return err;
+	if (err)
+		return err;
+	mcl_raw_madvise(vma->start, size, MADV_DONTFORK);
+	/*
+	 * The host may have unmapped it since, and another thread mapped something there, which would then be missing in a
+	 * child: nothing that is not watched is ever given back to fork. The report of that cannot have been read yet.
+	 */
+	if (mcl_uffd_changing_now(u))
+		mcl_raw_madvise(vma->start, size, MADV_DOFORK);
+	return 0;
 }
 
 int mcl_uffd_probe_init(struct mcl_uffd *u, struct mcl_reason *why)
@@ -58,6 +65,10 @@ void mcl_uffd_unwatch_all(struct mcl_uffd *u)
 		if (vma.kind == VMA_SHARED_OURS && mcl_uffd_in_place(u, vma.start)) {
 			mcl_uffd_demote_empty(u, vma.start, vma.end - vma.start);
 			mcl_uffd_vma(u, at, &vma);
+			if (vma.kind == VMA_SHARED_OURS && retries++ < 100) {
+				vma.end = at; /* it has just changed: look again */
+				continue;
+			}
 		}
 		if ((vma.kind != VMA_ANON && vma.kind != VMA_ANON_READ) ||
 		    mcl_uffd_watched(u, vma.start, vma.start + PAGE_SIZE) == -ENOENT)
