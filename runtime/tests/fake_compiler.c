@@ -117,7 +117,9 @@ static void add_one_variant(struct mcl_co_writer *w, const struct mcl_compile_re
 
 static int add_kernel(struct mcl_co_writer *w, const struct mcl_compile_request *req, char *line, bool arg_info)
 {
-	struct mcl_co_kernel k = { .preferred_multiple = 8, .private_bytes = 16, .flags = arg_info ? MCL_CO_ARG_INFO : 0 };
+	struct mcl_co_kernel k = { .preferred_multiple = 8,
+				   .private_bytes = 16,
+				   .flags = arg_info ? MCL_CO_ARG_INFO : 0 };
 	char *save, *word = strtok_r(line, " ", &save);
 	const char *name = word;
 	uint64_t bytes;
