@@ -282,12 +282,19 @@ static bool spin(struct mcl_ring *ring, uint64_t seq)
 /* After a wake-up: poll for the last groups of the packet, if all are claimed. Returns whether it is complete. */
 static bool outwait(struct mcl_ring *ring, uint64_t seq)
 {
-	const uint64_t hw_seq = atomic_load_explicit(&ring->entries[seq % MCL_RING_SLOTS].hw_seq, memory_order_relaxed);
-	const struct mcl_packet *p = &ring->hw->mem->slots[hw_seq % MCL_RING_SLOTS];
 	const uint64_t limit = atomic_load_explicit(&ring->backend->spin.limit, memory_order_relaxed),
 		       began = __rdtsc();
+	struct mcl_ring_entry *e = &ring->entries[seq % MCL_RING_SLOTS];
+	struct mcl_packet *p;
+	bool claimed;
 
-	if (MCL_CURSOR_GROUP(atomic_load(&p->cursor)) < p->total)
+	/* The lock keeps the slot from being given to another packet in between. */
+	pthread_mutex_lock(&ring->hw->lock);
+	p = &ring->hw->mem->slots[atomic_load_explicit(&e->hw_seq, memory_order_relaxed) % MCL_RING_SLOTS];
+	claimed = atomic_load_explicit(&e->kept, memory_order_relaxed) ||
+		  MCL_CURSOR_GROUP(atomic_load(&p->cursor)) >= p->total;
+	pthread_mutex_unlock(&ring->hw->lock);
+	if (!claimed)
 		return false;
 	do {
 		if (is_complete(ring, seq))
