@@ -238,9 +238,8 @@ static int add_kernel(struct mcl_co_writer *w, const struct mcl_assembly *assemb
 
 	if ((from->has_arg_info & POCLBIN_HAS_ALL) == POCLBIN_HAS_ALL)
 		k.flags |= MCL_CO_ARG_INFO;
-	if (mcl_order_free(assembly->order, from->name))
+	if (mcl_order_any(assembly->order, from->name))
 		k.flags |= MCL_CO_ANY_ORDER;
-
 	if (!attributes)
 		return mcl_reason(why, -ENOMEM, "no memory for the kernel's attributes");
 	k.attributes = mcl_co_writer_string(w, attributes);

@@ -241,24 +241,13 @@ static bool is_safe(struct jam *j, const struct loop *loop)
 				return false; /* anywhere: it may be private memory */
 			if (!loop->body[b])
 				continue;
-			switch (opcode) {
-			case LLVM_LOAD:
-			case LLVM_STORE:
-				if (l->GetVolatile(i) || l->GetOrdering(i) || j->access_count == MAX_ACCESSES)
-					return false;
-				j->accesses[j->access_count++] = i;
-				break;
-			case LLVM_CALL:
-				if (!harmless_call(j, i))
-					return false;
-				break;
-			case LLVM_FENCE:
-			case LLVM_ATOMIC_CMPXCHG:
-			case LLVM_ATOMIC_RMW:
-			case LLVM_INVOKE:
-			case LLVM_CALLBR:
+			if (mcl_llvm_synchronises(l, i) || (opcode == LLVM_CALL && !harmless_call(j, i)))
 				return false;
-			}
+			if (opcode != LLVM_LOAD && opcode != LLVM_STORE)
+				continue;
+			if (j->access_count == MAX_ACCESSES)
+				return false;
+			j->accesses[j->access_count++] = i;
 		}
 	}
 	return true;

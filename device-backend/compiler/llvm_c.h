@@ -90,4 +90,10 @@ struct mcl_llvm {
 /* Load the library, if nobody has yet, and find all functions. It is never unloaded. Returns whether all are there. */
 bool mcl_llvm_load(struct mcl_llvm *llvm);
 
+/*
+ * Whether @instruction by itself is a way for work-items to notice each other: an atomic or volatile access, a fence. Calls that
+ * may go on elsewhere count as such, ordinary ones are for the caller to judge.
+ */
+bool mcl_llvm_synchronises(const struct mcl_llvm *llvm, llvm_ref instruction);
+
 #endif

@@ -20,7 +20,7 @@ struct walk {
 	const struct mcl_llvm *llvm;
 	llvm_ref seen[MAX_FUNCTIONS];
 	uint32_t count;
-	bool free;
+	bool any; /* order, as far as has been seen */
 };
 
 static void reach(struct walk *w, llvm_ref function)
@@ -29,7 +29,7 @@ static void reach(struct walk *w, llvm_ref function)
 		if (w->seen[i] == function)
 			return;
 	if (w->count == MAX_FUNCTIONS)
-		w->free = false;
+		w->any = false;
 	else
 		w->seen[w->count++] = function;
 }
@@ -55,34 +55,17 @@ static void look_at_call(struct walk *w, llvm_ref call)
 
 	/* Through a pointer, or inline assembly. */
 	if (!callee || name_tells(w->llvm->GetValueName2(callee, &length)))
-		w->free = false;
+		w->any = false;
 	else
 		reach(w, callee);
 }
 
 static void look_at(struct walk *w, llvm_ref instruction)
 {
-	const struct mcl_llvm *l = w->llvm;
-
-	switch (l->GetInstructionOpcode(instruction)) {
-	case LLVM_LOAD:
-	case LLVM_STORE:
-		if (l->GetVolatile(instruction) || l->GetOrdering(instruction))
-			w->free = false;
-		break;
-	case LLVM_CALL:
+	if (mcl_llvm_synchronises(w->llvm, instruction))
+		w->any = false;
+	else if (w->llvm->GetInstructionOpcode(instruction) == LLVM_CALL)
 		look_at_call(w, instruction);
-		break;
-	case LLVM_FENCE:
-	case LLVM_ATOMIC_CMPXCHG:
-	case LLVM_ATOMIC_RMW:
-	case LLVM_INVOKE:
-	case LLVM_CALLBR:
-		w->free = false;
-		break;
-	default:
-		break;
-	}
 }
 
 struct mcl_order *mcl_order_open(const void *bitcode, size_t size)
@@ -118,12 +101,12 @@ void mcl_order_close(struct mcl_order *order)
 	free(order);
 }
 
-bool mcl_order_free(const struct mcl_order *order, const char *kernel)
+bool mcl_order_any(const struct mcl_order *order, const char *kernel)
 {
 	const struct mcl_llvm *l;
 	llvm_ref function;
 	struct walk *w;
-	bool free_order;
+	bool any;
 
 	if (!order)
 		return false;
@@ -136,13 +119,13 @@ bool mcl_order_free(const struct mcl_order *order, const char *kernel)
 		return false;
 	w->llvm = l;
 	w->count = 0;
-	w->free = true;
+	w->any = true;
 	reach(w, function);
-	for (uint32_t i = 0; w->free && i < w->count; i++)
-		for (llvm_ref b = l->GetFirstBasicBlock(w->seen[i]); w->free && b; b = l->GetNextBasicBlock(b))
-			for (llvm_ref n = l->GetFirstInstruction(b); w->free && n; n = l->GetNextInstruction(n))
+	for (uint32_t i = 0; w->any && i < w->count; i++)
+		for (llvm_ref b = l->GetFirstBasicBlock(w->seen[i]); w->any && b; b = l->GetNextBasicBlock(b))
+			for (llvm_ref n = l->GetFirstInstruction(b); w->any && n; n = l->GetNextInstruction(n))
 				look_at(w, n);
-	free_order = w->free;
+	any = w->any;
 	free(w);
-	return free_order;
+	return any;
 }

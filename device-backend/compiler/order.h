@@ -18,7 +18,7 @@ struct mcl_order;
 struct mcl_order *mcl_order_open(const void *bitcode, size_t size);
 void mcl_order_close(struct mcl_order *order); /* NULL is allowed */
 
-/* Whether the order of @kernel's groups is free. When in doubt, as with @order NULL, it is not. */
-bool mcl_order_free(const struct mcl_order *order, const char *kernel);
+/* Whether @kernel's groups may run in any order. When in doubt, as with @order NULL, they may not. */
+bool mcl_order_any(const struct mcl_order *order, const char *kernel);
 
 #endif

@@ -15,9 +15,7 @@
 
 #define VALUE_ALIGN_MAX 128u
 #define WRITE_AHEAD 4 /* packets */
-/* Beside the caller's MCL_PACKET_*: MCL_PKT_ANY_ORDER. Not for a handful of groups, which are gone before it pays. */
-#define ANY_ORDER (1u << 16)
-#define ANY_ORDER_GROUPS 64u
+#define ANY_ORDER_GROUPS 64u /* fewer are gone before it pays */
 
 /* A slot taken, not yet visible to the engine. Holds hw->lock. */
 struct submission {
@@ -26,6 +24,7 @@ struct submission {
 	struct mcl_packet *packet;
 	struct mcl_slot_record *record;
 	uint64_t seq; /* of the engine's ring */
+	bool any_order; /* MCL_PKT_ANY_ORDER */
 };
 
 /* The engine's cache has what is to be written soon. */
@@ -78,6 +77,7 @@ static int begin(struct mcl_ring *ring, struct submission *s)
 	s->record = &hw->records[s->seq % MCL_RING_SLOTS];
 	s->record->heap_size = 0;
 	s->record->code = NULL;
+	s->any_order = false;
 	prefetch(hw);
 	/* Before anything else in it is written. */
 	atomic_store_explicit(&s->packet->cursor, MCL_CURSOR_INVALID, memory_order_relaxed);
@@ -128,7 +128,6 @@ static bool needs_bell(struct mcl_engine_control *c, struct mcl_hw_ring *hw, uin
 	return hw->head == seq;
 }
 
-/* @flags: MCL_PACKET_* of the caller. */
 static void commit(struct submission *s, enum mcl_packet_op op, uint64_t total, uint32_t flags, uint64_t *seq)
 {
 	struct mcl_engine_control *c = s->ring->backend->control;
@@ -137,10 +136,10 @@ static void commit(struct submission *s, enum mcl_packet_op op, uint64_t total, 
 	struct mcl_ring_entry *e = &ring->entries[ring->next % MCL_RING_SLOTS];
 
 	p->op = op;
-	p->flags = (flags & MCL_PACKET_BARRIER ? MCL_PKT_BARRIER : 0) | (flags & ANY_ORDER ? MCL_PKT_ANY_ORDER : 0);
+	p->flags = (flags & MCL_PACKET_BARRIER ? MCL_PKT_BARRIER : 0) | (s->any_order ? MCL_PKT_ANY_ORDER : 0);
 	p->total = total;
 	atomic_store_explicit(&p->done, 0, memory_order_relaxed);
-	if (p->flags & MCL_PKT_ANY_ORDER) {
+	if (s->any_order) {
 		atomic_store_explicit(&p->grain, MCL_CURSOR_TAG(s->seq), memory_order_relaxed);
 		for (uint32_t i = 0; i < MCL_RANGES / 64; i++)
 			atomic_store_explicit(&p->taken[i], 0, memory_order_relaxed);
@@ -279,7 +278,6 @@ int mcl_ring_launch(struct mcl_ring *ring, const struct mcl_launch *l, uint32_t 
 	struct submission s;
 	struct block block;
 	uint64_t entry, total, heap = 0;
-	bool any_order;
 	uint8_t *at;
 	int err;
 
@@ -288,7 +286,6 @@ int mcl_ring_launch(struct mcl_ring *ring, const struct mcl_launch *l, uint32_t 
 	if (__builtin_mul_overflow(l->num_groups[0], l->num_groups[1], &total) ||
 	    __builtin_mul_overflow(total, l->num_groups[2], &total) || total >= MCL_CURSOR_MAX_GROUPS)
 		return mcl_reason(why, -E2BIG, "more than %llu work-groups", MCL_CURSOR_MAX_GROUPS - 1);
-	any_order = k->flags & MCL_CO_ANY_ORDER && total >= ANY_ORDER_GROUPS;
 	entry = mcl_program_entry(l->code, l);
 	if (!entry)
 		return mcl_reason(why, -E2BIG, "the program has no code for this local size");
@@ -326,7 +323,8 @@ int mcl_ring_launch(struct mcl_ring *ring, const struct mcl_launch *l, uint32_t 
 	pk->context.global_vars = (uintptr_t)l->code->vars;
 	s.record->code = l->code;
 	s.record->kernel = l->kernel;
-	commit(&s, MCL_OP_KERNEL, total, flags | (any_order ? ANY_ORDER : 0), seq);
+	s.any_order = k->flags & MCL_CO_ANY_ORDER && total >= ANY_ORDER_GROUPS;
+	commit(&s, MCL_OP_KERNEL, total, flags, seq);
 	return 0;
 }
 
