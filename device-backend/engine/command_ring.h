@@ -194,7 +194,7 @@ struct mcl_spin {
 
 #define MCL_SPIN_MISSES 3u
 #define MCL_SPIN_SHORT 32u /* part of the limit that is polled when it does not pay */
-#define MCL_SPIN_RETRY 16u /* waits until the limit is tried again */
+#define MCL_SPIN_RETRY 13u /* waits until the limit is tried again; odd, as short and long waits often come by turns */
 
 static inline uint64_t mcl_spin_begin(struct mcl_spin *s)
 {

@@ -52,6 +52,26 @@ static void by_turns(void **state)
 		wait_once(&s, LIMIT, i % MCL_SPIN_MISSES == 0);
 }
 
+/* Having given up while the waits were long, it notices when every other one is short, whichever of the two it tries first. */
+static void by_turns_again(void **state)
+{
+	(void)state;
+	for (uint32_t first = 0; first < 2; first++) {
+		struct mcl_spin s = { .limit = LIMIT };
+		uint32_t i, full = 0;
+
+		for (i = 0; i < MCL_SPIN_MISSES; i++)
+			wait_once(&s, LIMIT, false);
+		for (i = first; i < 4 * MCL_SPIN_RETRY && full < MCL_SPIN_MISSES; i++) {
+			const bool tried = mcl_spin_begin(&s) == LIMIT, comes = i % 2;
+
+			full = tried ? full + 1 : 0;
+			mcl_spin_end(&s, tried && comes);
+		}
+		assert_int_equal(full, MCL_SPIN_MISSES);
+	}
+}
+
 static void never(void **state)
 {
 	struct mcl_spin s = { .limit = 0 };
@@ -66,6 +86,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(gives_up),
 		cmocka_unit_test(by_turns),
+		cmocka_unit_test(by_turns_again),
 		cmocka_unit_test(never),
 	};
 
