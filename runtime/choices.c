@@ -13,11 +13,13 @@
 #define SLOTS 8192u
 #define MAGIC 0x314c434du /* "MCL1": another layout gets another number */
 
+#define ATTEMPTS 0x10000u /* .choice, before there is one: this and their number */
+
 /* One slot, written with one pwrite() that crosses no page: readers see the old or the new one. */
 struct slot {
 	uint32_t magic;
 	uint8_t key[24]; /* start of the digest */
-	uint32_t choice;
+	uint32_t choice; /* enum mcl_variant, or ATTEMPTS + n */
 };
 
 _Static_assert(sizeof(struct slot) == 32, "slots must not cross pages");
@@ -49,7 +51,8 @@ static int open_slot(const uint8_t digest[MCL_DIGEST_SIZE], int flags, off_t *at
 	return open(path, flags | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-int mcl_choice_load(const struct mcl_source *source, const char *kernel, const uint64_t local[3])
+/* Returns slot.choice, or UINT32_MAX if there is none for the kernel. */
+static uint32_t load(const struct mcl_source *source, const char *kernel, const uint64_t local[3])
 {
 	uint8_t digest[MCL_DIGEST_SIZE];
 	struct slot slot;
@@ -60,17 +63,15 @@ int mcl_choice_load(const struct mcl_source *source, const char *kernel, const u
 	identify(source, kernel, local, digest);
 	fd = open_slot(digest, O_RDONLY, &at);
 	if (fd < 0)
-		return -1;
+		return UINT32_MAX;
 	got = pread(fd, &slot, sizeof(slot), at);
 	close(fd);
-	if (got != sizeof(slot) || slot.magic != MAGIC || memcmp(slot.key, digest, sizeof(slot.key)) ||
-	    slot.choice >= MCL_VARIANT_COUNT)
-		return -1;
-	return (int)slot.choice;
+	if (got != sizeof(slot) || slot.magic != MAGIC || memcmp(slot.key, digest, sizeof(slot.key)))
+		return UINT32_MAX;
+	return slot.choice;
 }
 
-void mcl_choice_store(const struct mcl_source *source, const char *kernel, const uint64_t local[3],
-		      enum mcl_variant choice)
+static void store(const struct mcl_source *source, const char *kernel, const uint64_t local[3], uint32_t choice)
 {
 	struct slot slot = { .magic = MAGIC, .choice = choice };
 	uint8_t digest[MCL_DIGEST_SIZE];
@@ -86,4 +87,31 @@ void mcl_choice_store(const struct mcl_source *source, const char *kernel, const
 	if (pwrite(fd, &slot, sizeof(slot), at) != sizeof(slot))
 		mcl_log_info("cannot note which function of a kernel is the fastest");
 	close(fd);
+}
+
+int mcl_choice_load(const struct mcl_source *source, const char *kernel, const uint64_t local[3])
+{
+	const uint32_t choice = load(source, kernel, local);
+
+	return choice < MCL_VARIANT_COUNT ? (int)choice : -1;
+}
+
+void mcl_choice_store(const struct mcl_source *source, const char *kernel, const uint64_t local[3],
+		      enum mcl_variant choice)
+{
+	store(source, kernel, local, choice);
+}
+
+unsigned int mcl_choice_attempts(const struct mcl_source *source, const char *kernel, const uint64_t local[3])
+{
+	const uint32_t choice = load(source, kernel, local);
+
+	return choice >= ATTEMPTS && choice - ATTEMPTS <= MCL_CHOICE_MAX_ATTEMPTS ? choice - ATTEMPTS : 0;
+}
+
+void mcl_choice_attempt(const struct mcl_source *source, const char *kernel, const uint64_t local[3],
+			unsigned int attempts)
+{
+	store(source, kernel, local,
+	      ATTEMPTS + (attempts < MCL_CHOICE_MAX_ATTEMPTS ? attempts : MCL_CHOICE_MAX_ATTEMPTS));
 }

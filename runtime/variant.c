@@ -5,15 +5,11 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "runtime/choices.h"
 #include "runtime/trial.h"
 #include "runtime/variant.h"
 #include "support/config.h"
-
-/* Of the background thread and the compilers that it starts: a tenth of a busy processor, the kernels get the rest. */
-#define NICE 10
 
 enum shape_state {
 	SHAPE_NEW, /* launches are counted */
@@ -33,7 +29,7 @@ struct mcl_shape {
 	/* Under the lock. */
 	uint32_t launches;
 	uint32_t weight; /* launches that the next measurement stands for, less one */
-	uint64_t ns;
+	uint64_t ns, after; /* of the kernel so far; functions are made when it has reached this */
 	struct mcl_trial trial;
 	bool unsaved; /* the choice is to be written to disk */
 };
@@ -113,9 +109,15 @@ static struct mcl_variants *dequeue(void)
 
 /* ---- specialised functions ---- */
 
-/* One function for kernel and size, compiled or only looked up. Returns whether it was added. */
-static bool add_function(struct mcl_variants *v, uint32_t kernel, uint64_t key, enum mcl_variant variant,
-			 bool cached_only)
+enum added {
+	ADDED,
+	ADDED_NOTHING, /* there is no such function, or it cannot be made */
+	NOT_CACHED,
+};
+
+/* One function for kernel and size, compiled or only looked up. */
+static enum added add_function(struct mcl_variants *v, uint32_t kernel, uint64_t key, enum mcl_variant variant,
+			       bool cached_only)
 {
 	struct mcl_code_object *co = NULL;
 	struct mcl_reason why = { "" };
@@ -150,7 +152,9 @@ static bool add_function(struct mcl_variants *v, uint32_t kernel, uint64_t key, 
 		mcl_log_info("no work-group functions for a local size: %s\n%s", why.text, log ? log : "");
 	free(log);
 	mcl_code_object_put(co);
-	return added;
+	if (err == -ENODATA)
+		return NOT_CACHED;
+	return added ? ADDED : ADDED_NOTHING;
 }
 
 /* Does the source demand a local size? Then the generic function is made for it already. */
@@ -165,31 +169,52 @@ static void decide(struct mcl_shape *shape, enum mcl_variant choice)
 	atomic_store_explicit(&shape->state, SHAPE_DECIDED, memory_order_release);
 }
 
-/* What the background thread does for a shape. */
-static void work_on(struct mcl_variants *v, struct mcl_shape *shape)
+/*
+ * Whether functions that are not in the cache are worth their time. Runs that began them and ended before they had chosen have lost it,
+ * and a program that always ends so soon would lose it each time. So every attempt makes the next one wait four times
+ * as long. If not, launches are counted as before.
+ */
+static bool worth_it(struct mcl_variants *v, struct mcl_shape *shape, const uint64_t local[3])
 {
-	const uint64_t key = atomic_load(&shape->key);
-	uint32_t candidates = 1u << MCL_VARIANT_GENERIC;
-	enum mcl_variant choice = MCL_VARIANT_GENERIC;
-	bool wanted, unsaved;
-	uint64_t local[3];
+	const char *name = kernel_name(v, shape->kernel);
+	const unsigned int attempts = mcl_choice_attempts(v->source, name, local);
+	bool enough;
 
 	pthread_mutex_lock(&lock);
-	wanted = v->build && atomic_load(&shape->state) == SHAPE_WANTED;
-	unsaved = shape->unsaved;
-	shape->unsaved = false;
+	shape->after = (uint64_t)MCL_SPECIALIZE_AFTER_NS << 2 * attempts;
+	enough = shape->ns >= shape->after;
+	if (!enough)
+		atomic_store(&shape->state, SHAPE_NEW);
 	pthread_mutex_unlock(&lock);
-	if (unsaved) {
-		choice = (enum mcl_variant)atomic_load(&shape->choice);
-		unpack(key, local);
-		mcl_choice_store(v->source, kernel_name(v, shape->kernel), local, choice);
+	if (enough)
+		mcl_choice_attempt(v->source, name, local, attempts + 1);
+	return enough;
+}
+
+/* Those that are wanted beside the generic function, a bit for each enum mcl_variant. */
+static uint32_t kinds(const struct mcl_variants *v, uint32_t kernel)
+{
+	return 1u << MCL_VARIANT_JAMMED | (demands_size(v, kernel) ? 0 : 1u << MCL_VARIANT_SPECIALISED);
+}
+
+/* Make what is wanted, or find it in the cache, and begin the trial. */
+static void make(struct mcl_variants *v, struct mcl_shape *shape, uint64_t key, const uint64_t local[3])
+{
+	uint32_t candidates = 1u << MCL_VARIANT_GENERIC, missing = 0;
+
+	for (enum mcl_variant i = 0; i < MCL_VARIANT_COUNT; i++) {
+		const enum added added = kinds(v, shape->kernel) & 1u << i ?
+						 add_function(v, shape->kernel, key, i, true) :
+						 ADDED_NOTHING;
+
+		candidates |= (added == ADDED) << i;
+		missing |= (added == NOT_CACHED) << i;
 	}
-	if (!wanted)
+	if (missing && !worth_it(v, shape, local))
 		return;
-	if (!demands_size(v, shape->kernel) && add_function(v, shape->kernel, key, MCL_VARIANT_SPECIALISED, false))
-		candidates |= 1u << MCL_VARIANT_SPECIALISED;
-	if (add_function(v, shape->kernel, key, MCL_VARIANT_JAMMED, false))
-		candidates |= 1u << MCL_VARIANT_JAMMED;
+	for (enum mcl_variant i = 0; i < MCL_VARIANT_COUNT; i++)
+		if (missing & 1u << i && add_function(v, shape->kernel, key, i, false) == ADDED)
+			candidates |= 1u << i;
 	if (candidates == 1u << MCL_VARIANT_GENERIC) {
 		decide(shape, MCL_VARIANT_GENERIC);
 		return;
@@ -198,6 +223,26 @@ static void work_on(struct mcl_variants *v, struct mcl_shape *shape)
 	mcl_trial_begin(&shape->trial, candidates);
 	pthread_mutex_unlock(&lock);
 	atomic_store_explicit(&shape->state, SHAPE_TRIAL, memory_order_release);
+}
+
+/* What the background thread does for a shape. */
+static void work_on(struct mcl_variants *v, struct mcl_shape *shape)
+{
+	const uint64_t key = atomic_load(&shape->key);
+	bool wanted, unsaved;
+	uint64_t local[3];
+
+	unpack(key, local);
+	pthread_mutex_lock(&lock);
+	wanted = v->build && atomic_load(&shape->state) == SHAPE_WANTED;
+	unsaved = shape->unsaved;
+	shape->unsaved = false;
+	pthread_mutex_unlock(&lock);
+	if (unsaved)
+		mcl_choice_store(v->source, kernel_name(v, shape->kernel), local,
+				 (enum mcl_variant)atomic_load(&shape->choice));
+	if (wanted)
+		make(v, shape, key, local);
 }
 
 static void work(struct mcl_variants *v)
@@ -213,8 +258,6 @@ static void *background(void *arg)
 
 	(void)arg;
 	pthread_setname_np(pthread_self(), "mcl-variants");
-	/* On Linux this is the thread's alone. */
-	setpriority(PRIO_PROCESS, 0, NICE);
 	pthread_mutex_lock(&lock);
 	while ((s = dequeue())) {
 		pthread_mutex_unlock(&lock);
@@ -363,7 +406,7 @@ static void recall(struct mcl_variants *v, struct mcl_shape *shape, const uint64
 	const int choice = mcl_choice_load(v->source, kernel_name(v, shape->kernel), local);
 
 	if (choice == MCL_VARIANT_GENERIC ||
-	    (choice > 0 && add_function(v, shape->kernel, key, (enum mcl_variant)choice, true)))
+	    (choice > 0 && add_function(v, shape->kernel, key, (enum mcl_variant)choice, true) == ADDED))
 		decide(shape, (enum mcl_variant)choice);
 }
 
@@ -384,6 +427,7 @@ static struct mcl_shape *find_shape(struct mcl_variants *v, uint32_t kernel, con
 		if (!there) {
 			shape->owner = v;
 			shape->kernel = kernel;
+			shape->after = MCL_SPECIALIZE_AFTER_NS;
 			atomic_store_explicit(&shape->key, key, memory_order_release);
 			recall(v, shape, local);
 			there = key;
@@ -458,7 +502,7 @@ void mcl_variant_measured(const struct mcl_variant_use *use, uint64_t ns, uint64
 		shape->ns += ns * (1 + shape->weight);
 		shape->weight = ns < MCL_SPECIALIZE_SHORT_NS ? MCL_SPECIALIZE_SAMPLE - 1 : 0;
 		atomic_store_explicit(&shape->unmeasured, shape->weight, memory_order_relaxed);
-		if (++shape->launches < MCL_SPECIALIZE_AFTER_LAUNCHES || shape->ns < MCL_SPECIALIZE_AFTER_NS)
+		if (++shape->launches < MCL_SPECIALIZE_AFTER_LAUNCHES || shape->ns < shape->after)
 			break;
 		atomic_store(&shape->state, SHAPE_WANTED);
 		enqueue(shape->owner);

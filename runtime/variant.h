@@ -7,8 +7,10 @@
  * specialised for that size are made, one of them with loops that the work-items share; they are often faster and
  * sometimes much slower, so they are measured (trial.h) and the fastest stays, which is remembered on disk (choices.h).
  *
- * Specialising is done by one background thread of low priority. It is started when there is work and ends when there
- * is none. It holds neither programs nor the engine alive and keeps no process from exiting.
+ * Specialising is done by one background thread. It is started when there is work and ends when there is none. It holds neither
+ * programs nor the engine alive and keeps no process from exiting. It and the compiler have the priority of everybody else:
+ * beside kernels that keep all processors busy, a compiler of low priority would take ten times as long, at the same cost, and most
+ * programs would end before it does.
  *
  * Locks: one for the process, a leaf: taken while any other lock is held; the only calls made with it are those that
  * place code in the engine. And one for each program around the first compilation of its kernels, taken with no lock.
@@ -24,7 +26,7 @@
 /*
  * Kernel time with one local size before functions are made for it. Making them costs about a second of a processor's
  * time, which kernels that keep all processors busy lose: a process that ends soon should not pay for what it will not
- * use, nor pay again every time it is run.
+ * use, nor pay again every time it is run: it is four times as much after each attempt that came to nothing (choices.h).
  */
 #define MCL_SPECIALIZE_AFTER_NS 300000000u
 /* And so many launches: the first ones tell nothing of the later ones. */

@@ -233,6 +233,49 @@ static void fastest_stays(void **state)
 	}
 }
 
+/* A run that ends before its functions are there, or before one of them is chosen, makes later runs wait for longer. */
+static void attempts(void **state)
+{
+	struct mcl_fake_compiler before = counts();
+	cl_program program;
+	uint32_t seen = 0;
+
+	(void)state;
+	set_durations(MCL_SPECIALIZE_AFTER_NS / 3 + 1, 1, 1);
+	for (int run = 0, enough = 3; run < 3; run++, enough *= 4) {
+		program = built("kernel attempts\n");
+		/* Asked for at the first threshold, and at that of this run. */
+		for (int i = 0; i < enough - 1; i++) {
+			launch(program, 64, 1, 1);
+			mcl_variants_drain();
+		}
+		assert_int_equal(counts().specialised, before.specialised + run);
+		launch(program, 64, 1, 2);
+		mcl_variants_drain();
+		assert_int_equal(counts().specialised, before.specialised + run + 1);
+		assert_int_equal(counts().jammed, before.jammed + run + 1);
+		assert_ok(clReleaseProgram(program));
+	}
+	/* What the last one made is in the cache: nothing is lost by trying it as soon as ever. */
+	mcl_fake_compiler_set_cached(true);
+	program = built("kernel attempts\n");
+	launch(program, 64, 1, 3);
+	mcl_variants_drain();
+	for (int i = 0; i < 30; i++)
+		seen |= 1u << launch(program, 64, 1, 1);
+	mcl_variants_drain();
+	assert_int_equal(seen, 7);
+	assert_int_equal(counts().specialised, before.specialised + 3);
+	assert_ok(clReleaseProgram(program));
+	mcl_fake_compiler_set_cached(false);
+	/* One is chosen: the next run that needs its code begins anew. */
+	program = built("kernel attempts\n");
+	launch(program, 64, 1, 3);
+	mcl_variants_drain();
+	assert_int_equal(counts().specialised, before.specialised + 4);
+	assert_ok(clReleaseProgram(program));
+}
+
 /* With a global offset only the generic function is right, whatever was chosen. */
 static void offset(void **state)
 {
@@ -380,6 +423,15 @@ static void damaged(void **state)
 	/* Of a later version with more kinds. */
 	mcl_choice_store(source, "d", local, MCL_VARIANT_COUNT);
 	assert_int_equal(mcl_choice_load(source, "d", local), -1);
+	assert_int_equal(mcl_choice_attempts(source, "d", local), 0);
+	/* Attempts are no choice, there is a greatest number of them, and a choice ends them. */
+	mcl_choice_attempt(source, "d", local, 3);
+	assert_int_equal(mcl_choice_load(source, "d", local), -1);
+	assert_int_equal(mcl_choice_attempts(source, "d", local), 3);
+	mcl_choice_attempt(source, "d", local, MCL_CHOICE_MAX_ATTEMPTS + 1);
+	assert_int_equal(mcl_choice_attempts(source, "d", local), MCL_CHOICE_MAX_ATTEMPTS);
+	mcl_choice_store(source, "d", local, MCL_VARIANT_JAMMED);
+	assert_int_equal(mcl_choice_attempts(source, "d", local), 0);
 	snprintf(path, sizeof(path), "%s/choices", folder);
 	f = fopen(path, "r+");
 	assert_non_null(f);
@@ -387,6 +439,7 @@ static void damaged(void **state)
 		fputc(0x5a, f);
 	fclose(f);
 	assert_int_equal(mcl_choice_load(source, "d", local), -1);
+	assert_int_equal(mcl_choice_attempts(source, "d", local), 0);
 	mcl_source_put(source);
 }
 
@@ -441,6 +494,7 @@ int main(void)
 		fixture_test(too_many_sizes), fixture_test(released_meanwhile),
 		fixture_test(forked),	      fixture_test(damaged),
 		fixture_test(whole_binary),   fixture_test(short_launches),
+		fixture_test(attempts),
 	};
 
 	if (!mkdtemp(folder))
