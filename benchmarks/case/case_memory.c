@@ -7,6 +7,7 @@
 
 #define TRIAD_ROUNDS 40u
 #define TRIAD_SETTLE_NS 100000000ull
+#define TRIAD_PART (TRIAD_COUNT / 32) /* elements */
 #define CHASE_PARTS 16u /* turns on one way round */
 #define CHASE_ROUNDS (4 * CHASE_PARTS)
 #define PASS_ITEMS 4096u
@@ -58,12 +59,24 @@ static void triad_host(void *ctx)
 	host_triad(t->host[0], t->host[1], t->host[2]);
 }
 
-static void triad_fill(float *const array[3])
+static void triad_fill_part(float *const array[3], uint32_t from)
 {
-	for (uint32_t i = 0; i < TRIAD_COUNT; i++) {
-		array[0][i] = 0;
-		array[1][i] = (float)(i % 1000);
-		array[2][i] = (float)(i % 77);
+	for (int which = 0; which < 3; which++)
+		for (uint32_t i = from; i < from + TRIAD_PART; i++)
+			array[which][i] = which == 0 ? 0 : (float)(i % (which == 1 ? 1000 : 77));
+}
+
+/*
+ * The system gives out memory when it is first written. Both sides get theirs by turns, a piece each: where one had all of its
+ * own before the other, they lay in different parts of the machine, and were up to a tenth apart with the same code on both.
+ */
+static void triad_fill(const struct triad *t)
+{
+	for (uint32_t i = 0; i < TRIAD_COUNT; i += 2 * TRIAD_PART) {
+		triad_fill_part(t->device, i);
+		triad_fill_part(t->host, i);
+		triad_fill_part(t->host, i + TRIAD_PART);
+		triad_fill_part(t->device, i + TRIAD_PART);
 	}
 }
 
@@ -117,8 +130,7 @@ static struct bench_pair run_triad_svm(const struct bench_options *opt)
 		t.device[i] = svm_array(&t);
 		t.host[i] = svm_array(&t);
 	}
-	triad_fill(t.device);
-	triad_fill(t.host);
+	triad_fill(&t);
 	return triad(&t, opt);
 }
 
@@ -134,8 +146,7 @@ static struct bench_pair run_triad_malloc(const struct bench_options *opt)
 	for (int i = 0; i < 3; i++)
 		t.host[i] = must_alloc(TRIAD_COUNT * sizeof(float));
 	keep_apart(APART);
-	triad_fill(t.device);
-	triad_fill(t.host);
+	triad_fill(&t);
 	device_open(&t.dev, opt);
 	return triad(&t, opt);
 }
