@@ -73,7 +73,8 @@ static void atomics(void **state)
 /* By turns: every turn is a bounce until the page is promoted; after that there are no faults at all. */
 static void turns(void **state)
 {
-	_Atomic uint32_t *word = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	/* A mapping of its own: neighbours would be mapped in place with it, and stay so. */
+	_Atomic uint32_t *word = fixture_make(&f, SIZE, PAGE_HOST, 0);
 	struct mcl_counters before, after;
 
 	(void)state;
