@@ -13,7 +13,8 @@
  *   service.c   ... and which of them do not wait
  *   engine.c    the engine's mapping: a cache of the device page table
  *   vram.c      device memory: pages, quota
- *   migrate.c   moving pages to VRAM and back
+ *   migrate.c   moving pages to VRAM, ranges either way
+ *   home.c      ... and bringing them home
  *   copy.c      ... their contents
  *   trim.c      choosing what goes back
  *   debugfs.c   what root can see
@@ -42,6 +43,7 @@
 #include <linux/interval_tree.h>
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/migrate.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
@@ -293,7 +295,14 @@ struct hm_window {
 	unsigned long src[HPAGE_PMD_NR];
 	unsigned long dst[HPAGE_PMD_NR];
 	u8 results[HPAGE_PMD_NR];
+	bool alone;	/* mmap_lock and the VMA's are held for writing */
 };
+
+/* Pages at @i of a window that the core treats as one; @src is what it says about them. */
+static inline unsigned long hm_step(unsigned long src)
+{
+	return src & MIGRATE_PFN_COMPOUND ? HM_BLOCK_PAGES : 1;
+}
 
 int hm_vram_init(unsigned int devices, unsigned long megabytes);
 void hm_vram_exit(void);
@@ -305,9 +314,21 @@ struct page *hm_vram_run(struct page *page, unsigned long *n);
 struct page *hm_vram_alloc(struct hm_account *account, unsigned int order);
 bool hm_vram_has_room(struct hm_account *account, long pages);
 void hm_vram_release(struct page *page);
+void hm_vram_yield(struct page *page);
+void hm_vram_resume(struct page *page, struct hm_account *account);
 void hm_vram_touch(unsigned long pfn);
-bool hm_vram_oldest(struct hm_account *account, u64 *stamp, unsigned long *pfns,
-		    unsigned long most, unsigned long *n);
+void hm_vram_seen(struct page *page, unsigned long index);
+
+/* A block, and what a context has there. */
+struct hm_vram_oldest {
+	u64 stamp;		/* of its last use */
+	unsigned long *pfns;	/* room for a block's */
+	unsigned long n;	/* page frames there */
+	bool whole;		/* it is a huge page, of which there is the first */
+	unsigned long index;	/* ... and where the host had that last */
+};
+
+bool hm_vram_oldest(struct hm_account *account, struct hm_vram_oldest *oldest, unsigned long most);
 struct hm_vram *hm_vram_peer(struct hm_vram *vram, unsigned int *number);
 
 /* ... copy.c */
@@ -325,14 +346,35 @@ void hm_copy_pages(struct page *to, struct page *from, unsigned long n);
 void hm_copy_add(struct hm_copy *copy, struct page *to, struct page *from);
 void hm_copy_flush(struct hm_copy *copy);
 
-vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf);
 int hm_migrate_range(struct hm_context *ctx, unsigned long first, unsigned long last,
 		     enum hmm_mirror_cause cause, u8 __user *results, u64 *done, u64 *left);
 int hm_evict_range(struct hm_context *ctx, unsigned long first, unsigned long last,
 		   enum hmm_mirror_cause cause, u64 *done, u64 *left);
+void hm_tally_moved(const unsigned long *src, const unsigned long *dst, unsigned long first,
+		    unsigned long npages, u8 *results, struct hm_tally *tally);
+void hm_count_moved(struct hm_account *account, const struct hm_tally *tally,
+		    enum hmm_mirror_count small, enum hmm_mirror_count huge, u64 *done);
+
+/* ... home.c */
+
+/* What is to come home, in a range of at most a block, and what did. */
+struct hm_home {
+	struct hm_account *account;	/* counts it */
+	struct hm_vram *vram;		/* where it is */
+	struct vm_area_struct *vma;
+	unsigned long start, end;
+	enum hmm_mirror_cause cause;
+	unsigned long *src, *dst;	/* room for what the core says of each page */
+	u64 done, left;			/* pages that came, and that had to stay */
+};
+
+int hm_window_to_ram(struct hm_home *home, bool alone);
+vm_fault_t hm_migrate_to_ram(struct vm_fault *vmf);
 unsigned long hm_evict_pfns(unsigned long pfn, unsigned long npages);
 unsigned long hm_evict_list(struct hm_account *account, struct hm_window *window,
 			    unsigned long npfns, enum hmm_mirror_cause cause);
+
+/* ... trim.c */
 
 int hm_trim(struct hm_context *ctx, u64 want, u64 *done);
 #else
@@ -366,6 +408,10 @@ static inline struct page *hm_vram_backing(struct page *page)
 }
 
 static inline void hm_vram_touch(unsigned long pfn)
+{
+}
+
+static inline void hm_vram_seen(struct page *page, unsigned long index)
 {
 }
 

@@ -37,7 +37,7 @@ MODULE_PARM_DESC(around_kb, "KiB that come home with a 4 KiB page that the host 
 
 static bool huge_vram = true;
 module_param(huge_vram, bool, 0444);
-MODULE_PARM_DESC(huge_vram, "Pages of 2 MiB in VRAM; not where users are not trusted, see the documentation");
+MODULE_PARM_DESC(huge_vram, "Whether pages of 2 MiB stay such in VRAM");
 
 /* Bytes of VRAM of each device. */
 u64 hm_vram_size(void)

@@ -125,7 +125,11 @@ static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
 	if (hm_inject(HM_INJECT_STORE))
 		return -EAGAIN;
 	if (*huge) {
+		struct page *page = hmm_pfn_to_page(pfns[0]);
 		u64 entry = hm_entry(wish->first, pfns[0]);
+
+		if (entry & HM_PTE_VRAM)
+			hm_vram_seen(page, wish->first);
 
 		/* Device memory may be made of scattered pages: look at the last one. */
 		if ((entry & HM_PTE_PFN) % HM_BLOCK_PAGES || hm_is_huge_zero(entry) ||

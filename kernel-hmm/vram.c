@@ -33,6 +33,8 @@ struct hm_vram_block {
 	struct page *backing;		/* 2 MiB in a row (compound), or NULL */
 	struct page **scattered;	/* else single pages, if any */
 	unsigned int used;		/* pages that are out */
+	unsigned int yielded;		/* faults that want its first page back; in no list then */
+	unsigned long index;		/* where the host had it mapped by one entry last */
 	DECLARE_BITMAP(map, HPAGE_PMD_NR);
 };
 
@@ -45,7 +47,7 @@ struct hm_vram {
 	u64 stamp;			/* counts uses */
 	struct shrinker *shrinker;	/* takes the backing of idle blocks */
 	unsigned int idle;		/* empty blocks with backing */
-	unsigned long used;		/* pages */
+	unsigned long used;		/* pages; and one for each of blocks' yielded */
 	unsigned int nr_blocks;
 	struct hm_vram_block *blocks;
 };
@@ -182,6 +184,12 @@ void hm_vram_touch(unsigned long pfn)
 	spin_unlock_irqrestore(&vram->lock, flags);
 }
 
+/* The host has @page, a huge one, mapped by one entry, from the page @index of its memory on. */
+void hm_vram_seen(struct page *page, unsigned long index)
+{
+	WRITE_ONCE(hm_vram_block_of(hm_vram_of(page), page)->index, index);
+}
+
 /* Take pages of a block; vram.lock is held. */
 static unsigned long hm_vram_take(struct hm_vram *vram, struct hm_vram_block *block, bool whole)
 {
@@ -304,7 +312,9 @@ static void hm_vram_folio_free(struct folio *folio)
 	vram->used -= n;
 	if (!block->used)
 		list_del_init(&block->age);
-	if (block->used) {
+	if (block->yielded) {
+		list_del_init(&block->list);
+	} else if (block->used) {
 		list_move(&block->list, &vram->partial);
 	} else if (block->backing && vram->idle < HM_VRAM_IDLE) {
 		vram->idle++;
@@ -322,6 +332,75 @@ static void hm_vram_folio_free(struct folio *folio)
 	hm_account_put(account);
 }
 
+/*
+ * The core has a reference of the huge folio of @page, its first, which keeps it from being
+ * split. It is given back here, and hm_vram_resume() makes good for it. In between
+ * the folio may be split, and freed, but not be given out anew.
+ */
+void hm_vram_yield(struct page *page)
+{
+	struct hm_vram *vram = hm_vram_of(page);
+	unsigned long flags;
+
+	spin_lock_irqsave(&vram->lock, flags);
+	hm_vram_block_of(vram, page)->yielded++;
+	vram->used++;
+	spin_unlock_irqrestore(&vram->lock, flags);
+	put_page(page);
+}
+
+/* Take @page, which nobody has. False: somebody has. */
+static bool hm_vram_retake(struct page *page, struct hm_account *account)
+{
+	struct hm_vram *vram = account->vram;
+	struct hm_vram_block *block = hm_vram_block_of(vram, page);
+	struct folio *folio = (struct folio *)page;
+	unsigned long flags;
+	bool free;
+
+	spin_lock_irqsave(&vram->lock, flags);
+	free = !__test_and_set_bit(0, block->map);
+	if (free) {
+		block->used++;
+		vram->used++;
+		hm_vram_block_used(vram, block);
+	}
+	spin_unlock_irqrestore(&vram->lock, flags);
+	if (free) {
+		/* For a moment, so that no quota matters. */
+		atomic_long_add(1, &account->used);
+		zone_device_folio_init(folio, &vram->pagemap, 0);
+		kref_get(&account->ref);
+		folio_set_zone_device_data(folio, account);
+	}
+	return free;
+}
+
+/*
+ * Have @page locked and referenced again, whatever has become of its folio. May sleep. Who
+ * holds the lock of a page in VRAM does not wait for mmap_lock.
+ */
+void hm_vram_resume(struct page *page, struct hm_account *account)
+{
+	struct hm_vram *vram = account->vram;
+	struct hm_vram_block *block = hm_vram_block_of(vram, page);
+	unsigned long flags;
+
+	/* Its last reference may have gone, and hm_vram_folio_free() be on its way. */
+	while (!hm_vram_retake(page, account)) {
+		if (folio_try_get((struct folio *)page)) {
+			folio_lock((struct folio *)page);
+			break;
+		}
+		cond_resched();
+	}
+	spin_lock_irqsave(&vram->lock, flags);
+	vram->used--;
+	if (!--block->yielded && block->used < HM_BLOCK_PAGES)
+		list_move(&block->list, &vram->partial);
+	spin_unlock_irqrestore(&vram->lock, flags);
+}
+
 /* A folio becomes single pages; called for each of them but the first, then with NULL. */
 static void hm_vram_folio_split(struct folio *head, struct folio *tail)
 {
@@ -336,61 +415,58 @@ static void hm_vram_folio_split(struct folio *head, struct folio *tail)
 }
 
 /*
- * The page frames of @block that are charged to @account, at most @most of them: those
- * of a folio have as many places in @pfns as it has pages. Returns the places.
+ * The page frames of @block that are charged to @account, at most @most of them, or the
+ * first one of its huge page: *@whole then. Returns how many were put in @pfns.
  */
 static unsigned long hm_vram_block_pfns(struct hm_vram_block *block, struct hm_account *account,
-					unsigned long *pfns, unsigned long most)
+					unsigned long *pfns, unsigned long most, bool *whole)
 {
 	unsigned long first = hm_vram_first_pfn(block->vram) +
 			      (block - block->vram->blocks) * HM_BLOCK_PAGES;
-	unsigned long i, nr, n = 0;
+	unsigned long i, n = 0;
 
-	for (i = 0; i < HM_BLOCK_PAGES && n < most; i += nr) {
+	*whole = false;
+	for (i = 0; i < HM_BLOCK_PAGES && n < most && !*whole; i++) {
 		struct page *page = pfn_to_page(first + i);
 		struct folio *folio = page_folio(page);
-		bool ours;
 
-		nr = 1;
 		/* Only with a reference it is what it seems to be. */
 		if (!test_bit(i, block->map) || !folio_try_get(folio))
 			continue;
-		ours = page_folio(page) == folio && folio_zone_device_data(folio) == account;
-		if (ours)
-			nr = folio_nr_pages(folio);
+		if (page_folio(page) == folio && folio_zone_device_data(folio) == account) {
+			*whole = folio_test_large(folio);
+			pfns[n++] = first + i;
+		}
 		folio_put(folio);
-		if (!ours || n + nr > HM_BLOCK_PAGES)
-			continue;
-		pfns[n] = first + i;
-		n += nr;
 	}
 	return n;
 }
 
 /*
- * Find the block that was not used for longest of those used after @stamp, which then
- * becomes this one's, and put down its pages that are charged to @account. Returns
- * false if there is no such block; @n, the places taken in @pfns, may be 0 anyway.
+ * Find the block that was not used for longest of those used after @oldest->stamp, and put
+ * down its pages that are charged to @account, at most @most. Returns false if there is no
+ * such block; there may be no pages anyway.
  */
-bool hm_vram_oldest(struct hm_account *account, u64 *stamp, unsigned long *pfns,
-		    unsigned long most, unsigned long *n)
+bool hm_vram_oldest(struct hm_account *account, struct hm_vram_oldest *oldest, unsigned long most)
 {
-	struct hm_vram_block *block, *oldest = NULL;
+	struct hm_vram_block *block, *found = NULL;
 	struct hm_vram *vram = account->vram;
 	unsigned long flags;
 
 	spin_lock_irqsave(&vram->lock, flags);
 	list_for_each_entry(block, &vram->age, age) {
-		if (block->stamp > *stamp) {
-			oldest = block;
-			*stamp = block->stamp;
+		if (block->stamp > oldest->stamp) {
+			found = block;
+			oldest->stamp = block->stamp;
 			break;
 		}
 	}
 	spin_unlock_irqrestore(&vram->lock, flags);
-	if (oldest)
-		*n = hm_vram_block_pfns(oldest, account, pfns, most);
-	return oldest;
+	if (found) {
+		oldest->n = hm_vram_block_pfns(found, account, oldest->pfns, most, &oldest->whole);
+		oldest->index = READ_ONCE(found->index);
+	}
+	return found;
 }
 
 static const struct dev_pagemap_ops hm_vram_ops = {

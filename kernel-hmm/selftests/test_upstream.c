@@ -115,11 +115,6 @@ TEST(child_with_mirror)
 
 			rig_open(&own, NULL);
 			own.pager = pager_mirror_block;
-			/*
-			 * Its engine has let go of its copy of a huge page, before that moves:
-			 * see zap_huge_pmd() in the documentation.
-			 */
-			engine_do(&own, ENGINE_TID, 0, 0, 0);
 			EXPECT_EQ(host_check(p, size, 1), 0);
 			engine_fill(&own, p, size, 1000);
 			EXPECT_EQ(own.faults, rig_count(&own, HMM_MIRROR_COUNT_FAULTS));
