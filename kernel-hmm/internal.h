@@ -174,7 +174,7 @@ void hm_table_destroy(struct hm_table *table);
 int hm_table_reserve(struct hm_table *table, unsigned long index, bool small);
 int hm_table_store(struct hm_table *table, unsigned long index, u64 entry);
 int hm_table_store_run(struct hm_table *table, unsigned long index, const unsigned long *entries,
-		       unsigned long n);
+		       unsigned long n, unsigned long present);
 int hm_table_store_huge(struct hm_table *table, unsigned long index, u64 entry);
 u64 hm_table_lookup(struct hm_table *table, unsigned long index);
 bool hm_table_has(struct hm_table *table, unsigned long first, unsigned long last);
@@ -318,6 +318,7 @@ void hm_vram_yield(struct page *page);
 void hm_vram_resume(struct page *page, struct hm_account *account);
 void hm_vram_touch(unsigned long pfn);
 void hm_vram_seen(struct page *page, unsigned long index);
+unsigned long hm_vram_frames(struct hm_vram *vram, unsigned long *first);
 
 /* A block, and what a context has there. */
 struct hm_vram_oldest {
@@ -413,6 +414,12 @@ static inline void hm_vram_touch(unsigned long pfn)
 
 static inline void hm_vram_seen(struct page *page, unsigned long index)
 {
+}
+
+static inline unsigned long hm_vram_frames(struct hm_vram *vram, unsigned long *first)
+{
+	*first = 0;
+	return 0;
 }
 
 static inline int hm_migrate_range(struct hm_context *ctx, unsigned long first, unsigned long last,

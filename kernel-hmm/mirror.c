@@ -56,11 +56,11 @@ static bool hm_huge(unsigned long pfn)
 }
 
 /*
- * Whether everything that must be there is. The core says success for a page of
- * ours in VRAM that is read-only (after fork) although a writable one was asked
- * for.
+ * Whether everything that must be there is; @full: and it is all that was asked for. The
+ * core says success for a page of ours in VRAM that is read-only (after fork) although a
+ * writable one was asked for.
  */
-static bool hm_wish_granted(const struct hm_wish *wish, const unsigned long *pfns)
+static bool hm_wish_granted(const struct hm_wish *wish, const unsigned long *pfns, bool *full)
 {
 	unsigned long need = HMM_PFN_VALID | (wish->write ? HMM_PFN_WRITE : 0);
 	unsigned long i, last = min(wish->last, wish->must_last), all = need, any = 0;
@@ -69,6 +69,7 @@ static bool hm_wish_granted(const struct hm_wish *wish, const unsigned long *pfn
 		all &= pfns[i - wish->first];
 		any |= pfns[i - wish->first];
 	}
+	*full = wish->must_first <= wish->first && wish->must_last >= wish->last;
 	return all == need && !(any & HMM_PFN_ERROR);
 }
 
@@ -99,6 +100,34 @@ static inline u64 hm_entry(unsigned long index, unsigned long pfn)
 }
 
 /*
+ * The core's answers for @n pages from @index on become entries. As hm_entry(), but with less
+ * to do for pages that are all present (@full) and not in VRAM: what is said of those
+ * is an entry but for the order. Returns how many are not 0.
+ */
+static unsigned long hm_entries(struct hm_context *ctx, unsigned long index, unsigned long *pfns,
+				unsigned long n, bool full)
+{
+	const unsigned long frames = ~(unsigned long)HMM_PFN_FLAGS;
+	unsigned long first, vram, stored = 0, i;
+
+	static_assert(HM_PTE_VALID == HMM_PFN_VALID && HM_PTE_WRITE == HMM_PFN_WRITE);
+	vram = hm_vram_frames(ctx->account->vram, &first);
+	for (i = 0; full && i < n; i++) {
+		if (unlikely((pfns[i] & frames) - first < vram))
+			pfns[i] = hm_entry(index + i, pfns[i]);
+		else
+			pfns[i] &= frames | HMM_PFN_VALID | HMM_PFN_WRITE;
+	}
+	if (full)
+		return n;
+	for (i = 0; i < n; i++) {
+		pfns[i] = hm_entry(index + i, pfns[i]);
+		stored += !!pfns[i];
+	}
+	return stored;
+}
+
+/*
  * Whether the block is the huge zero page. The core takes every 2 MiB entry of it for
  * one of its own, which comes with a page table set aside; in the engine's mapping
  * there is none, and zapping it would crash. It is not exported: it is the one huge
@@ -117,9 +146,10 @@ static bool hm_is_huge_zero(u64 entry)
  * used up. -EAGAIN: reserve again, for single pages if @huge is no longer set.
  */
 static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
-			 unsigned long *pfns, bool *huge, u64 *done, struct hm_tally *tally)
+			 unsigned long *pfns, bool *huge, bool full, u64 *done,
+			 struct hm_tally *tally)
 {
-	unsigned long n = wish->last - wish->first + 1, i, stored = 0;
+	unsigned long n = wish->last - wish->first + 1, i, stored;
 	int ret;
 
 	if (hm_inject(HM_INJECT_STORE))
@@ -147,11 +177,8 @@ static int hm_wish_store(struct hm_context *ctx, const struct hm_wish *wish,
 		*done += HM_BLOCK_PAGES;
 		return 0;
 	}
-	for (i = 0; i < n; i++) {
-		pfns[i] = hm_entry(wish->first + i, pfns[i]);
-		stored += !!pfns[i];
-	}
-	ret = hm_table_store_run(&ctx->table, wish->first, pfns, n);
+	stored = hm_entries(ctx, wish->first, pfns, n, full);
+	ret = hm_table_store_run(&ctx->table, wish->first, pfns, n, stored);
 	if (ret)
 		return ret;
 	hm_count(ctx->account, HMM_MIRROR_COUNT_MIRRORED_4K, stored);
@@ -207,7 +234,7 @@ static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 	};
 	unsigned long timeout = jiffies + msecs_to_jiffies(HMM_RANGE_DEFAULT_TIMEOUT);
 	/* A block is asked for its first page; if that is of a huge page, it is enough. */
-	bool huge = hm_wish_block(wish);
+	bool huge = hm_wish_block(wish), full;
 	int ret;
 
 	for (;;) {
@@ -228,7 +255,7 @@ static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 			return ret;
 		if (ret)
 			return ret == -EPERM ? -EACCES : -EFAULT;
-		if (!hm_wish_granted(&ask, pfns)) {
+		if (!hm_wish_granted(&ask, pfns, &full)) {
 			/* Nobody's owner: what is in VRAM comes home first. */
 			if (!range.dev_private_owner)
 				return -EFAULT;
@@ -254,7 +281,7 @@ static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 			 hm_inject(HM_INJECT_CHANGED))
 			ret = -EAGAIN;
 		else
-			ret = hm_wish_store(ctx, wish, pfns, &huge, done, tally);
+			ret = hm_wish_store(ctx, wish, pfns, &huge, full, done, tally);
 		mutex_unlock(&ctx->lock);
 		if (ret != -EAGAIN)
 			return ret;

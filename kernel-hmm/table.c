@@ -140,11 +140,11 @@ static bool hm_block_covers(const struct hm_block *block, unsigned long offset,
 }
 
 /*
- * Entries for @n pages of one block, from @index on; zero leaves a page's as it is.
- * -EAGAIN: the place is not reserved.
+ * Entries for @n pages of one block, from @index on, of which @present are not zero; zero
+ * leaves a page's as it is. -EAGAIN: the place is not reserved.
  */
 int hm_table_store_run(struct hm_table *table, unsigned long index, const unsigned long *entries,
-		       unsigned long n)
+		       unsigned long n, unsigned long present)
 {
 	struct hm_block *block = hm_block_of(table, index);
 	unsigned long offset = index % HM_BLOCK_PAGES, i;
@@ -163,9 +163,7 @@ int hm_table_store_run(struct hm_table *table, unsigned long index, const unsign
 	pte += offset;
 	if (!block->present) {
 		memcpy(pte, entries, n * sizeof(*pte));
-		for (i = 0; i < n; i++)
-			fresh += !!entries[i];
-		block->present = fresh;
+		block->present = present;
 		return 0;
 	}
 	for (i = 0; i < n; i++) {
@@ -182,7 +180,7 @@ int hm_table_store(struct hm_table *table, unsigned long index, u64 entry)
 {
 	unsigned long one = entry;
 
-	return hm_table_store_run(table, index, &one, 1);
+	return hm_table_store_run(table, index, &one, 1, 1);
 }
 
 /* @index is the first of a block. Single entries of it are superseded. */

@@ -94,6 +94,13 @@ static unsigned long hm_vram_first_pfn(struct hm_vram *vram)
 	return PHYS_PFN(vram->pagemap.range.start);
 }
 
+/* How many page frames it has, and the first of them. */
+unsigned long hm_vram_frames(struct hm_vram *vram, unsigned long *first)
+{
+	*first = hm_vram_first_pfn(vram);
+	return vram->nr_blocks * HM_BLOCK_PAGES;
+}
+
 static struct hm_vram_block *hm_vram_block_of(struct hm_vram *vram, struct page *page)
 {
 	return &vram->blocks[(page_to_pfn(page) - hm_vram_first_pfn(vram)) / HM_BLOCK_PAGES];
