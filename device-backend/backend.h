@@ -9,7 +9,7 @@
  * stays dead; a new mcl_backend_open() gets a new engine. After fork() the child's copy is dead from the start.
  *
  * Locks: every function is thread-safe unless it says otherwise; calls on one ring are serialised by the caller (the
- * queue's lock) except mcl_ring_state(), mcl_ring_status(), mcl_ring_wait(), mcl_ring_hurry() and
+ * queue's lock) except mcl_ring_state(), mcl_ring_status(), mcl_ring_wait(), mcl_ring_hurry(), mcl_ring_abort() and
  * mcl_ring_notify(), which need no lock.
  */
 #ifndef MCL_BACKEND_H
@@ -221,6 +221,29 @@ int mcl_ring_wait(struct mcl_ring *ring, uint64_t seq, uint64_t timeout_ns);
 /* Ask for the notify callback when @seq is complete. Returns true if it already is (no callback will come). */
 bool mcl_ring_notify(struct mcl_ring *ring, uint64_t seq);
 
+/* What a kernel, a copy or a fill did to be aborted. */
+enum mcl_abort_access {
+	MCL_ABORT_UNKNOWN, /* no access, or the processor does not tell the address */
+	MCL_ABORT_READ,
+	MCL_ABORT_WRITE,
+	MCL_ABORT_EXECUTE,
+};
+
+struct mcl_abort {
+	enum mcl_status status;
+	enum mcl_abort_access access;
+	uint64_t address; /* 0 if the access is unknown */
+	uint64_t group[3]; /* the work-group that failed first */
+	char text[1024]; /* what was printed of it */
+	char kernel[]; /* its name; empty if it was no kernel */
+};
+
+/*
+ * What is known of packet @seq, which was seen COMPLETE with a status other than OK and LOST, and is not retired. The caller frees
+ * it; asked again there is nothing. NULL: there was no memory to note it.
+ */
+struct mcl_abort *mcl_ring_abort(struct mcl_ring *ring, uint64_t seq);
+
 /* Give the slots of all packets up to and including @seq back; each of them was seen COMPLETE. */
 void mcl_ring_retire(struct mcl_ring *ring, uint64_t seq);
 
@@ -251,6 +274,14 @@ struct mcl_counters {
 
 /* A consistent-enough snapshot, since the backend was opened. Cheap. */
 void mcl_backend_counters(const struct mcl_backend *b, struct mcl_counters *out);
+
+/* The mirror that @b runs on, which need not be the one that mcl_backend_query() would choose now. */
+struct mcl_backend_mirror {
+	const char *name; /* static */
+	bool faults; /* the device has page faults */
+	uint64_t vram_size; /* bytes; 0: pages do not migrate */
+};
+void mcl_backend_mirror(const struct mcl_backend *b, struct mcl_backend_mirror *out);
 
 /* Stable short name of a cause for tables and JSON ("device-read", ...). */
 const char *mcl_cause_name(enum mcl_counter_cause cause);

@@ -8,6 +8,7 @@
 
 #include "icd/dispatch.h"
 #include "runtime/context.h"
+#include "runtime/extensions.h"
 
 MCL_EXPORT cl_int clIcdGetPlatformIDsKHR(cl_uint num_entries, cl_platform_id *platforms, cl_uint *num_platforms)
 {
@@ -47,6 +48,8 @@ MCL_EXPORT void *clGetExtensionFunctionAddress(const char *func_name)
 		{ "clIcdSetPlatformDispatchDataKHR", (void *)clIcdSetPlatformDispatchDataKHR },
 #endif
 		{ "clGetPlatformInfo", (void *)clGetPlatformInfo },
+		{ "clGetContextMirrorInfoMCL", (void *)clGetContextMirrorInfoMCL },
+		{ "clGetEventAbortInfoMCL", (void *)clGetEventAbortInfoMCL },
 	};
 
 	if (!func_name)

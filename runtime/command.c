@@ -32,6 +32,7 @@ static bool recycle(struct mcl_command *cmd)
 
 	if (cmd->waits != cmd->waits_inline)
 		free(cmd->waits);
+	free(cmd->abort);
 	if (q->free_count < FREE_COMMANDS) {
 		cmd->next = q->free;
 		q->free = cmd;
@@ -82,6 +83,7 @@ static struct mcl_command *create(cl_command_queue q, cl_command_type type)
 	atomic_init(&cmd->pending, 1);
 	atomic_init(&cmd->doomed, false);
 	cmd->after_all = cmd->fence = cmd->ordered = cmd->notified = cmd->aborted = false;
+	cmd->abort = NULL;
 	cmd->payload.kind = MCL_COMMAND_NOP;
 	cmd->blob = NULL;
 	cmd->waits = cmd->waits_inline;

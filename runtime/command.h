@@ -95,6 +95,7 @@ struct mcl_command {
 	bool ordered; /* out-of-order queue: depends on a pushed command, so it takes the ring's barrier bit */
 	bool notified; /* counted in queue->notified */
 	bool aborted; /* by the device: the context's error callback is to hear of it */
+	struct mcl_abort *abort; /* what is known of that, or NULL; set before the status */
 	struct mcl_payload payload; /* HELD and HOSTED only */
 	void *blob; /* memory that the payload points into */
 	struct mcl_wait_node waits_inline[MCL_COMMAND_WAITS], *waits;

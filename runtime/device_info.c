@@ -26,7 +26,9 @@
 	X(cl_khr_subgroup_ballot, 1, 0, 0)                                                                             \
 	X(cl_khr_subgroup_shuffle, 1, 0, 0)                                                                            \
 	X(cl_ext_float_atomics, 1, 0, 0)                                                                               \
-	X(cl_khr_extended_versioning, 1, 0, 0)
+	X(cl_khr_extended_versioning, 1, 0, 0)                                                                         \
+	X(cl_mirrorcl_counters, 1, 0, 0)                                                                               \
+	X(cl_mirrorcl_abort, 1, 0, 0)
 
 #ifdef CL_ICD2_TAG_KHR
 #define PLATFORM_EXTENSIONS(X) X(cl_khr_icd, 2, 0, 0)

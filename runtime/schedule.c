@@ -289,10 +289,13 @@ static void finish_packet(struct mcl_command *cmd, const struct mcl_packet_resul
 	if (cmd->use.shape && !cmd->aborted && result->end_ns > result->start_ns)
 		mcl_variant_measured(&cmd->use, result->end_ns - result->start_ns,
 				     mcl_variant_faults(cmd->event.queue->context->backend));
-	if (cmd->aborted)
+	if (cmd->aborted) {
 		status = mcl_status_error(result->status);
-	else if (atomic_load_explicit(&cmd->doomed, memory_order_relaxed))
+		if (result->status != MCL_STATUS_LOST)
+			cmd->abort = mcl_ring_abort(cmd->event.queue->ring, cmd->seq);
+	} else if (atomic_load_explicit(&cmd->doomed, memory_order_relaxed)) {
 		status = CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST;
+	}
 	mcl_command_complete(cmd, status, batch);
 }
 

@@ -88,6 +88,11 @@ static void lookup(void **state)
 	assert_non_null(address);
 	assert_ptr_equal(address("clIcdGetPlatformIDsKHR"), dlsym(library, "clIcdGetPlatformIDsKHR"));
 	assert_ptr_equal(address("clGetPlatformInfo"), dlsym(library, "clGetPlatformInfo"));
+	/* Of MirrorCL's own extensions: by name only, never in the symbol table. */
+	assert_non_null(address("clGetContextMirrorInfoMCL"));
+	assert_non_null(address("clGetEventAbortInfoMCL"));
+	assert_null(dlsym(library, "clGetContextMirrorInfoMCL"));
+	assert_null(dlsym(library, "clGetEventAbortInfoMCL"));
 	assert_null(address("clNoSuchFunctionKHR"));
 	assert_null(address(NULL));
 	assert_ptr_equal(dispatch->clGetExtensionFunctionAddressForPlatform(platform, "clIcdGetPlatformIDsKHR"),

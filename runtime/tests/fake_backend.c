@@ -72,6 +72,10 @@ static uint32_t ring_size = 256;
 static uint64_t memory_limit;
 static int open_error;
 static struct mcl_fake_counts counts;
+static struct mcl_counters fake_counters;
+static struct mcl_backend_mirror fake_mirror = { .name = "fake" };
+static const struct mcl_abort *fake_abort;
+static const char *fake_abort_kernel;
 
 /* ---- knobs ---- */
 
@@ -121,6 +125,22 @@ void mcl_fake_set_open_error(int err)
 {
 	pthread_mutex_lock(&lock);
 	open_error = err;
+	pthread_mutex_unlock(&lock);
+}
+
+void mcl_fake_set_counters(const struct mcl_counters *counters, const struct mcl_backend_mirror *mirror)
+{
+	pthread_mutex_lock(&lock);
+	fake_counters = counters ? *counters : (struct mcl_counters){ 0 };
+	fake_mirror = mirror ? *mirror : (struct mcl_backend_mirror){ .name = "fake" };
+	pthread_mutex_unlock(&lock);
+}
+
+void mcl_fake_set_abort(const struct mcl_abort *abort, const char *kernel)
+{
+	pthread_mutex_lock(&lock);
+	fake_abort = abort;
+	fake_abort_kernel = kernel;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -308,7 +328,16 @@ void mcl_backend_counters(const struct mcl_backend *b, struct mcl_counters *out)
 {
 	(void)b;
 	pthread_mutex_lock(&lock);
-	*out = (struct mcl_counters){ .kernels = counts.launches };
+	*out = fake_counters;
+	out->kernels += counts.launches;
+	pthread_mutex_unlock(&lock);
+}
+
+void mcl_backend_mirror(const struct mcl_backend *b, struct mcl_backend_mirror *out)
+{
+	(void)b;
+	pthread_mutex_lock(&lock);
+	*out = fake_mirror;
 	pthread_mutex_unlock(&lock);
 }
 
@@ -714,6 +743,26 @@ void mcl_ring_state(struct mcl_ring *ring, uint64_t seq, struct mcl_packet_resul
 	if (ring->backend->dead && out->state != MCL_PACKET_COMPLETE)
 		*out = (struct mcl_packet_result){ .state = MCL_PACKET_COMPLETE, .status = MCL_STATUS_LOST };
 	pthread_mutex_unlock(&lock);
+}
+
+struct mcl_abort *mcl_ring_abort(struct mcl_ring *ring, uint64_t seq)
+{
+	struct mcl_abort *copy = NULL;
+	struct mcl_packet_result result;
+
+	mcl_ring_state(ring, seq, &result);
+	pthread_mutex_lock(&lock);
+	if (result.state != MCL_PACKET_COMPLETE || result.status == MCL_STATUS_OK || result.status == MCL_STATUS_LOST)
+		abort(); /* the contract: it has failed */
+	if (fake_abort)
+		copy = malloc(sizeof(*copy) + strlen(fake_abort_kernel) + 1);
+	if (copy) {
+		*copy = *fake_abort;
+		copy->status = result.status;
+		strcpy(copy->kernel, fake_abort_kernel);
+	}
+	pthread_mutex_unlock(&lock);
+	return copy;
 }
 
 void mcl_ring_hurry(struct mcl_ring *ring)

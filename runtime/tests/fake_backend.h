@@ -43,6 +43,15 @@ void mcl_fake_set_memory_limit(uint64_t limit);
 /* From now on mcl_backend_open() fails with this -errno; 0: works. */
 void mcl_fake_set_open_error(int err);
 
+/* What mcl_backend_counters() tells from now on, and mcl_backend_mirror(); .name: "fake". NULL: kernels only, nothing. */
+void mcl_fake_set_counters(const struct mcl_counters *counters, const struct mcl_backend_mirror *mirror);
+
+/*
+ * What mcl_ring_abort() tells from now on, once for each packet that ends in FAULT, TRAP or RESOURCES; its .status is the packet's. NULL:
+ * nothing is known.
+ */
+void mcl_fake_set_abort(const struct mcl_abort *abort, const char *kernel);
+
 /* Counts since the process started, for leak checks. */
 struct mcl_fake_counts {
 	uint64_t backends, rings, programs; /* alive now */

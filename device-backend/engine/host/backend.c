@@ -87,6 +87,15 @@ void mcl_backend_counters(const struct mcl_backend *backend, struct mcl_counters
 	}
 }
 
+void mcl_backend_mirror(const struct mcl_backend *b, struct mcl_backend_mirror *out)
+{
+	*out = (struct mcl_backend_mirror){
+		.name = b->ops->name,
+		.faults = b->ops->faults,
+		.vram_size = b->params.vram_size,
+	};
+}
+
 static void write_report(struct mcl_backend *b)
 {
 	struct mcl_report_cause causes[MCL_CAUSE_COUNT];
@@ -148,7 +157,9 @@ static void destroy(struct mcl_backend *b)
 	}
 	mcl_range_destroy(&b->heap);
 	mcl_range_destroy(&b->code);
+	mcl_aborts_free(b);
 	pthread_rwlock_destroy(&b->pager_lock);
+	pthread_mutex_destroy(&b->aborts_lock);
 	pthread_mutex_destroy(&b->kill_lock);
 	pthread_mutex_destroy(&b->rings_lock);
 	pthread_mutex_destroy(&b->own_lock);
@@ -170,6 +181,7 @@ static int create(struct mcl_backend **out, struct mcl_reason *why)
 	b->ops = ops;
 	b->cu_count = mcl_query_compute_units();
 	pthread_rwlock_init(&b->pager_lock, NULL);
+	pthread_mutex_init(&b->aborts_lock, NULL);
 	pthread_mutex_init(&b->kill_lock, NULL);
 	pthread_mutex_init(&b->rings_lock, NULL);
 	pthread_mutex_init(&b->own_lock, NULL);

@@ -2,7 +2,8 @@
 /*
  * Inside the host side of the backend: what its files share. See backend.h for what they do together.
  *
- * Lock order: open lock (backend.c) -> rings_lock -> mcl_hw_ring.lock -> range locks. pager_lock and kill_lock are taken alone.
+ * Lock order: open lock (backend.c) -> rings_lock -> mcl_hw_ring.lock -> range locks. pager_lock, kill_lock and aborts_lock are
+ * taken alone.
  */
 #ifndef MCL_BACKEND_PRIVATE_H
 #define MCL_BACKEND_PRIVATE_H
@@ -107,6 +108,9 @@ struct mcl_backend {
 	pthread_mutex_t programs_lock;
 	struct mcl_program_code *programs; /* loaded */
 
+	pthread_mutex_t aborts_lock;
+	struct mcl_abort_note *aborts; /* that nobody has asked for yet */
+
 	struct mcl_svm_pool *svm; /* small blocks on mirrors with faults; NULL otherwise */
 };
 
@@ -147,6 +151,12 @@ void mcl_service_calls(struct mcl_backend *b);
 
 /* ---- fault_report.c ---- */
 void mcl_fault_report(struct mcl_backend *b, const struct mcl_cu_fault *fault);
+
+/* ---- abort_note.c: what mcl_ring_abort() will answer ---- */
+/* @abort, malloc'd, belongs to the list from here on. Before the packet is complete. */
+void mcl_abort_keep(struct mcl_backend *b, const struct mcl_ring *ring, uint64_t seq, struct mcl_abort *abort);
+void mcl_aborts_forget(struct mcl_backend *b, const struct mcl_ring *ring); /* the ring goes */
+void mcl_aborts_free(struct mcl_backend *b); /* the backend goes */
 
 /* ---- clock.c: the engine's clock ---- */
 /* Whether the engine may use the TSC as its clock. */

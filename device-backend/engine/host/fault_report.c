@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
  * What a person is told about a kernel that was aborted: which one, where, what it touched, and what lies there in the host. Always
- * printed, once for each packet, before the packet's event ends.
+ * printed, once for each packet, before the packet's event ends, and noted for the program, which may ask for it.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -150,6 +151,12 @@ static void describe_protection(const struct mcl_cu_fault *f, char *text, size_t
 			 f->trap == 13 && f->suspect_count ? ", or a misaligned vector access" : "");
 }
 
+/* An access whose address is known. */
+static bool is_access(const struct mcl_cu_fault *f)
+{
+	return !f->stack_overflow && (f->signo == SIGSEGV || f->signo == SIGBUS) && f->trap == 14;
+}
+
 static void describe_cause(const struct mcl_cu_fault *f, char *text, size_t size)
 {
 	static const char *const verbs[] = {
@@ -162,7 +169,7 @@ static void describe_cause(const struct mcl_cu_fault *f, char *text, size_t size
 	if (f->stack_overflow) {
 		snprintf(text, size, "its private memory does not fit on the %llu MiB stack of a compute unit",
 			 MCL_CU_STACK_SIZE >> 20);
-	} else if ((f->signo == SIGSEGV || f->signo == SIGBUS) && f->trap == 14) {
+	} else if (is_access(f)) {
 		describe_place(f, place, sizeof(place));
 		snprintf(text, size, "%s 0x%" PRIx64 ": %s", verbs[access_of(f)], f->address, place);
 	} else if (f->trap == 12 || f->trap == 13) {
@@ -172,38 +179,56 @@ static void describe_cause(const struct mcl_cu_fault *f, char *text, size_t size
 	}
 }
 
-/* What the packet is, and its number of groups in each dimension. */
-static void describe_packet(struct mcl_backend *b, const struct mcl_cu_fault *f, char *text, size_t size)
+/* The packet that was aborted. */
+struct packet {
+	const struct mcl_ring *owner; /* NULL: not known, or nobody will ask */
+	uint64_t seq; /* of the owner */
+	enum mcl_status status;
+	const char *kernel; /* stays where it is until the packet is complete; "": none */
+	uint64_t group[3]; /* of a kernel */
+	char text[256];
+};
+
+static void describe_packet(struct mcl_backend *b, const struct mcl_cu_fault *f, struct packet *out)
 {
 	struct mcl_hw_ring *hw;
 	const struct mcl_slot_record *r;
-	const struct mcl_packet *p;
-	const char *name = NULL;
+	struct mcl_packet *p;
 
+	*out = (struct packet){ .status = MCL_STATUS_FAULT, .kernel = "" };
 	pthread_mutex_lock(&b->rings_lock);
 	hw = f->ring < MCL_RINGS ? b->hw[f->ring] : NULL;
 	pthread_mutex_unlock(&b->rings_lock);
 	if (!hw) {
-		snprintf(text, size, "a command");
+		snprintf(out->text, sizeof(out->text), "a command aborted");
 		return;
 	}
 	p = &hw->mem->slots[f->seq % MCL_RING_SLOTS];
+	out->status = atomic_load(&p->status);
 	pthread_mutex_lock(&hw->lock);
 	r = &hw->records[f->seq % MCL_RING_SLOTS];
 	if (r->code && r->kernel != UINT32_MAX) {
 		const struct mcl_code_object *co = r->code->first.co;
 
-		name = mcl_co_string(co, co->kernels[r->kernel].name);
+		out->kernel = mcl_co_string(co, co->kernels[r->kernel].name);
 	}
-	if (p->op == MCL_OP_KERNEL && name) {
+	if (r->owner != b->own) {
+		out->owner = r->owner;
+		out->seq = r->local_seq;
+	}
+	if (p->op == MCL_OP_KERNEL && out->kernel[0]) {
 		const uint64_t *n = p->kernel.context.num_groups;
 
-		snprintf(text, size, "kernel '%s' aborted in work-group (%" PRIu64 ", %" PRIu64 ", %" PRIu64 ")", name,
-			 f->group % n[0], f->group / n[0] % n[1], f->group / n[0] / n[1]);
+		out->group[0] = f->group % n[0];
+		out->group[1] = f->group / n[0] % n[1];
+		out->group[2] = f->group / n[0] / n[1];
+		snprintf(out->text, sizeof(out->text),
+			 "kernel '%s' aborted in work-group (%" PRIu64 ", %" PRIu64 ", %" PRIu64 ")", out->kernel,
+			 out->group[0], out->group[1], out->group[2]);
 	} else if (p->op == MCL_OP_KERNEL) {
-		snprintf(text, size, "the initialiser of program-scope variables aborted");
+		snprintf(out->text, sizeof(out->text), "the initialiser of program-scope variables aborted");
 	} else {
-		snprintf(text, size, "a %s aborted",
+		snprintf(out->text, sizeof(out->text), "a %s aborted",
 			 p->op == MCL_OP_COPY ? "copy" :
 			 p->op == MCL_OP_FILL ? "fill" :
 						"command");
@@ -227,17 +252,50 @@ static void describe_code(struct mcl_backend *b, uint64_t pc, char *text, size_t
 	pthread_mutex_unlock(&b->programs_lock);
 }
 
+/* For the application, which may ask for it: mcl_ring_abort(). */
+static void keep(struct mcl_backend *b, const struct mcl_cu_fault *f, const struct packet *packet, const char *text)
+{
+	const size_t name_size = strlen(packet->kernel) + 1;
+	struct mcl_abort *abort;
+
+	if (!packet->owner)
+		return;
+	abort = calloc(1, sizeof(*abort) + name_size);
+	if (!abort)
+		return;
+	abort->status = packet->status;
+	if (is_access(f)) {
+		static const enum mcl_abort_access accesses[] = {
+			[ACCESS_READ] = MCL_ABORT_READ,
+			[ACCESS_WRITE] = MCL_ABORT_WRITE,
+			[ACCESS_JUMP] = MCL_ABORT_EXECUTE,
+		};
+
+		abort->access = accesses[access_of(f)];
+		abort->address = f->address;
+	}
+	memcpy(abort->group, packet->group, sizeof(abort->group));
+	snprintf(abort->text, sizeof(abort->text), "%s", text);
+	memcpy(abort->kernel, packet->kernel, name_size);
+	mcl_abort_keep(b, packet->owner, packet->seq, abort);
+}
+
+#define PREFIX "mirrorcl: "
+
 void mcl_fault_report(struct mcl_backend *b, const struct mcl_cu_fault *fault)
 {
-	char packet[256], cause[512], code[64], line[1024];
+	char cause[512], code[64], line[1024];
+	struct packet packet;
 	ssize_t n;
 
-	describe_packet(b, fault, packet, sizeof(packet));
+	describe_packet(b, fault, &packet);
 	describe_cause(fault, cause, sizeof(cause));
 	describe_code(b, fault->pc, code, sizeof(code));
-	n = snprintf(line, sizeof(line), "mirrorcl: %s: %s%s\n", packet, cause, code);
-	if (n > (ssize_t)sizeof(line) - 1)
-		n = sizeof(line) - 1;
+	n = snprintf(line, sizeof(line), PREFIX "%s: %s%s", packet.text, cause, code);
+	if (n > (ssize_t)sizeof(line) - 2)
+		n = sizeof(line) - 2;
+	keep(b, fault, &packet, line + strlen(PREFIX));
+	line[n++] = '\n';
 	/* One write, so that it does not mix with the output of others. */
 	if (write(STDERR_FILENO, line, (size_t)n) < 0)
 		return; /* nobody to tell */

@@ -93,6 +93,7 @@ void mcl_ring_destroy(struct mcl_ring *ring)
 	b = ring->backend;
 	if (mcl_backend_state(b) != MCL_BACKEND_FORKED) {
 		mcl_ring_retire(ring, ring->next - 1);
+		mcl_aborts_forget(b, ring);
 		pthread_mutex_lock(&b->rings_lock);
 		if (!--ring->hw->users)
 			atomic_fetch_and(&b->control->active[ring->hw->index / 64], ~(1ull << (ring->hw->index % 64)));
