@@ -12,7 +12,8 @@
  *   event.c     what the host did with pages, for the pager's books
  *   service.c   ... and which of them do not wait
  *   engine.c    the engine's mapping: a cache of the device page table
- *   vram.c      device memory: pages, quota
+ *   device.c    the devices
+ *   vram.c      ... and their memory: pages, quota
  *   migrate.c   moving pages to VRAM, ranges either way
  *   home.c      ... and bringing them home
  *   copy.c      ... their contents
@@ -287,7 +288,7 @@ void hm_debugfs_add(struct hm_context *ctx);
 void hm_debugfs_remove(struct hm_context *ctx);
 void hm_inject_init(struct dentry *folder);
 
-/* ---- vram.c, migrate.c and trim.c: only with DEVICE_PRIVATE ---- */
+/* ---- device.c, vram.c, migrate.c, home.c and trim.c: only with DEVICE_PRIVATE ---- */
 
 #ifdef CONFIG_DEVICE_PRIVATE
 /* What the core wants to know about a window, and what became of it, in one allocation. */
