@@ -20,7 +20,8 @@ fi
 
 # In a machine that is thrown away: something to swap to, and huge pages.
 if [ "$(id -u)" = 0 ] && grep -q 'vm\.job=' /proc/cmdline; then
-	if modprobe zram 2>/dev/null && [ -b /dev/zram0 ]; then
+	# Once, if this is the second call.
+	if modprobe zram 2>/dev/null && [ "$(cat /sys/block/zram0/disksize)" = 0 ]; then
 		echo 256M >/sys/block/zram0/disksize
 		mkswap -q /dev/zram0 && swapon /dev/zram0
 	fi

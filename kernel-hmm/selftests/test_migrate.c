@@ -152,7 +152,7 @@ TEST(partial_unmap)
 
 /*
  * A page of a large folio in VRAM that is mapped singly, with the folio's head in the
- * same 64 KiB: the touch must not move the head along with it (see migrate.c).
+ * same 64 KiB: the touch must not move the head along with it (see home.c).
  */
 TEST(large_folio_by_pages)
 {
