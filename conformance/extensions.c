@@ -13,7 +13,7 @@
 #include "extensions.cl.h"
 #include "harness.h"
 
-enum { PAGE = 4096, PAGES = 512, SLACK = 64, SKIPPED = 77 };
+enum { PAGE = 4096, PAGES = 512, SLACK = 128, SKIPPED = 77 };
 
 static clGetContextMirrorInfoMCL_fn mirror_info;
 static clGetEventAbortInfoMCL_fn abort_info;
