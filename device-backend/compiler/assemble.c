@@ -7,6 +7,7 @@
 
 #include "compiler/assemble.h"
 #include "compiler/elf_image.h"
+#include "compiler/placeholder.h"
 #include "compiler/pocl.h"
 
 #define GLOBALS_KERNEL "pocl.gvar.init"
@@ -25,13 +26,6 @@ static bool is_object(const char *path, const char **variant)
 		return false;
 	*variant = second + 1;
 	return true;
-}
-
-static bool is_placeholder(const struct mcl_assembly *assembly, const struct poclbin_file *file)
-{
-	const struct mcl_placeholder *p = assembly->placeholder;
-
-	return p && p->bytes && file->size == p->size && memcmp(file->bytes, p->bytes, p->size) == 0;
 }
 
 /* What a folder's name ("8-8-1-goffs0-smallgrid") says of the function in it. */
@@ -95,7 +89,7 @@ static int add_variants(struct mcl_co_writer *w, const struct mcl_assembly *asse
 		struct mcl_reason inner;
 		const char *name;
 
-		if (!is_object(files[i].path, &name) || is_placeholder(assembly, &files[i]))
+		if (!is_object(files[i].path, &name) || mcl_placeholder_is(files[i].bytes, files[i].size))
 			continue;
 		err = read_variant(name, v, why);
 		if (err)

@@ -7,12 +7,10 @@
 
 #include "compiler/code_object_writer.h"
 #include "compiler/order.h"
-#include "compiler/placeholder.h"
 #include "compiler/poclbin.h"
 
 struct mcl_assembly {
 	const char *target, *producer, *options; /* strings for the header */
-	const struct mcl_placeholder *placeholder; /* files with this content are none; or NULL */
 	bool partial; /* kernels without code are meant to have none */
 	bool no_globals; /* leave the program-scope variables to the description */
 	bool jammed; /* specialised functions went through mcl_jam() */

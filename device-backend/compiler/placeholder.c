@@ -16,7 +16,10 @@
 #include "compiler/pocl.h"
 
 #define GLOBALS_KERNEL "pocl.gvar.init" /* POCL's name for the initialiser */
-#define FILE_NAME "placeholder.so"
+#define FILE_NAME "placeholder-%zu.so"
+#define GROUP 64 /* kernels that share a file */
+/* Where the linker puts the address at which a program starts, and nothing for a shared object. */
+#define MARK UINT64_C(0x6c6f682d6c636d00)
 /* POCL replaces the names of files that would become longer than a folder entry may be; those kernels are compiled. */
 #define MAX_NAME 200
 #define PAGE 4096u
@@ -30,16 +33,38 @@ static size_t count_names(const char *kernels)
 	return count;
 }
 
-/* Everything in one segment, which the dynamic linker also writes to: it turns the addresses in .dynamic into its own. */
-uint8_t *mcl_placeholder_make(const char *kernels, size_t *size)
+/* The bytes of the first @count names of @kernels, with what separates them. */
+static size_t names_size(const char *kernels, size_t count)
 {
-	const size_t names = count_names(kernels), symbols = names + 1;
+	const char *end = kernels;
+
+	for (; count && *end; count--) {
+		end += strcspn(end, ";");
+		end += *end == ';';
+	}
+	return (size_t)(end - kernels);
+}
+
+bool mcl_placeholder_is(const void *bytes, size_t size)
+{
+	Elf64_Ehdr header;
+
+	if (size < sizeof(header))
+		return false;
+	memcpy(&header, bytes, sizeof(header));
+	return memcmp(header.e_ident, ELFMAG, SELFMAG) == 0 && header.e_entry == MARK;
+}
+
+/* Everything in one segment, which the dynamic linker also writes to: it turns the addresses in .dynamic into its own. */
+uint8_t *mcl_placeholder_make(const char *kernels, size_t names, size_t *size)
+{
+	const size_t symbols = names + 1;
 	const size_t dynamic_at = sizeof(Elf64_Ehdr) + 3 * sizeof(Elf64_Phdr);
 	const size_t symbols_at = dynamic_at + 6 * sizeof(Elf64_Dyn);
 	const size_t hash_at = symbols_at + symbols * sizeof(Elf64_Sym);
 	/* One bucket with all symbols in a chain. */
 	const size_t strings_at = hash_at + (3 + symbols) * sizeof(uint32_t);
-	const size_t strings_size = 1 + strlen(kernels) + names * sizeof("_pocl_kernel__workgroup");
+	const size_t strings_size = 1 + names_size(kernels, names) + names * sizeof("_pocl_kernel__workgroup");
 	const Elf64_Dyn dynamic[6] = {
 		{ DT_HASH, { hash_at } },	{ DT_STRTAB, { strings_at } },	      { DT_SYMTAB, { symbols_at } },
 		{ DT_STRSZ, { strings_size } }, { DT_SYMENT, { sizeof(Elf64_Sym) } }, { DT_NULL, { 0 } },
@@ -61,6 +86,7 @@ uint8_t *mcl_placeholder_make(const char *kernels, size_t *size)
 	header->e_type = ET_DYN;
 	header->e_machine = EM_X86_64;
 	header->e_version = EV_CURRENT;
+	header->e_entry = MARK;
 	header->e_phoff = sizeof(*header);
 	header->e_ehsize = sizeof(*header);
 	header->e_phentsize = sizeof(*part);
@@ -100,6 +126,34 @@ uint8_t *mcl_placeholder_make(const char *kernels, size_t *size)
 		kernels += length + (kernels[length] == ';');
 	}
 	return bytes;
+}
+
+static int file_name(char path[PATH_MAX], const char *folder, size_t group)
+{
+	return snprintf(path, PATH_MAX, "%s/" FILE_NAME, folder, group) >= PATH_MAX ? -EIO : 0;
+}
+
+/* The files that are to get many names. */
+static int write_files(const char *folder, const char *kernels)
+{
+	size_t left = count_names(kernels), group, size;
+	char path[PATH_MAX];
+	int err = 0;
+
+	for (group = 0; !err && left; group++) {
+		const size_t count = left < GROUP ? left : GROUP;
+		uint8_t *bytes = mcl_placeholder_make(kernels, count, &size);
+
+		if (!bytes)
+			return -ENOMEM;
+		err = file_name(path, folder, group);
+		if (!err && mcl_file_write(path, bytes, size, 0600))
+			err = -EIO;
+		free(bytes);
+		kernels += names_size(kernels, count);
+		left -= count;
+	}
+	return err;
 }
 
 /* One more name for @file: "<program>/<kernel>/<variant>/<kernel>.so". */
@@ -155,7 +209,7 @@ static int remove_code(const char *path, const struct stat *st, int type, struct
 }
 
 struct planting {
-	const char *file, *kernels;
+	const char *folder, *kernels;
 	const struct mcl_selection *selection;
 	struct timespec newest; /* of the programs' intermediate code */
 };
@@ -190,6 +244,7 @@ static int note_newest(const char *program, struct planting *p)
 static int plant_program(const char *program, struct planting *p)
 {
 	const char *kernels = p->kernels;
+	char file[PATH_MAX];
 	struct timespec t;
 	int err = 0;
 
@@ -197,10 +252,12 @@ static int plant_program(const char *program, struct planting *p)
 		return 0;
 	/* What an earlier job of the process (serve.h) left: code, and placeholders for what is wanted now. */
 	nftw(program, remove_code, 16, FTW_DEPTH | FTW_PHYS);
-	while (!err && *kernels) {
+	for (size_t i = 0; !err && *kernels; i++) {
 		const int length = (int)strcspn(kernels, ";");
 
-		err = plant_kernel(p->file, program, kernels, length, p->selection);
+		err = file_name(file, p->folder, i / GROUP);
+		if (!err)
+			err = plant_kernel(file, program, kernels, length, p->selection);
 		kernels += length + (kernels[length] == ';');
 	}
 	return err;
@@ -228,25 +285,18 @@ static int for_each_program(const char *folder, int depth, int (*fn)(const char 
 	return err;
 }
 
-int mcl_placeholder_plant(const char *folder, const char *kernels, const struct mcl_selection *selection,
-			  struct mcl_placeholder *out)
+int mcl_placeholder_plant(const char *folder, const char *kernels, const struct mcl_selection *selection)
 {
-	char file[PATH_MAX], *names = NULL;
-	struct planting p = { .file = file, .selection = selection };
-	int err = 0;
+	struct planting p = { .folder = folder, .selection = selection };
+	char *names = NULL;
+	int err;
 
-	*out = (struct mcl_placeholder){ 0 };
 	if (!selection->partial)
 		return 0;
 	if (asprintf(&names, "%s%s", kernels, selection->kernel ? ";" GLOBALS_KERNEL : "") < 0)
 		return -ENOMEM;
 	p.kernels = names;
-	out->bytes = mcl_placeholder_make(names, &out->size);
-	if (!out->bytes)
-		err = -ENOMEM;
-	snprintf(file, sizeof(file), "%s/" FILE_NAME, folder);
-	if (!err && mcl_file_write(file, out->bytes, out->size, 0600))
-		err = -EIO;
+	err = write_files(folder, names);
 	if (!err)
 		err = for_each_program(folder, 0, note_newest, &p);
 	if (!err)

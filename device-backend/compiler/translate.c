@@ -95,7 +95,7 @@ int mcl_translate_jam(const char *folder, const char *path)
 
 /* POCL's code of what @selection says: @bin, which points into *@binary, malloc'd. */
 static int generate(struct mcl_translation *t, const char *folder, const struct mcl_selection *selection, bool jam,
-		    struct mcl_placeholder *placeholder, uint8_t **binary, struct poclbin *bin, struct mcl_reason *why)
+		    uint8_t **binary, struct poclbin *bin, struct mcl_reason *why)
 {
 	size_t size;
 	int err;
@@ -103,7 +103,7 @@ static int generate(struct mcl_translation *t, const char *folder, const struct 
 	if (setenv("POCL_BINARY_SPECIALIZE_WG", selection->variants ? selection->variants : "", 1) ||
 	    (jam && request_jam(t)))
 		return mcl_reason(why, -ENOMEM, "no memory");
-	err = mcl_placeholder_plant(folder, t->program.kernels, selection, placeholder);
+	err = mcl_placeholder_plant(folder, t->program.kernels, selection);
 	if (err == -ENOMEM)
 		return mcl_reason(why, err, "no memory");
 	err = pocl_code(&t->pocl, &t->program, binary, &size, why);
@@ -127,13 +127,11 @@ static struct mcl_order *find_order(const struct poclbin *bin)
 int mcl_translate_code(struct mcl_translation *t, const char *folder, const struct mcl_selection *selection, bool jam,
 		       uint8_t **code, size_t *size, struct mcl_reason *why)
 {
-	struct mcl_placeholder placeholder = { 0 };
 	char target[512];
 	struct mcl_assembly assembly = {
 		.target = target,
 		.producer = t->pocl.producer,
 		.options = t->options,
-		.placeholder = &placeholder,
 		.partial = selection->partial,
 		.no_globals = selection->partial && selection->kernel,
 		.jammed = jam,
@@ -145,7 +143,7 @@ int mcl_translate_code(struct mcl_translation *t, const char *folder, const stru
 	int err = 0;
 
 	if (!t->check_only)
-		err = generate(t, folder, selection, jam, &placeholder, &binary, &bin, why);
+		err = generate(t, folder, selection, jam, &binary, &bin, why);
 	if (err)
 		goto out_binary;
 	snprintf(target, sizeof(target), "%s %s", mcl_target_here(), t->pocl.target);
@@ -162,6 +160,5 @@ int mcl_translate_code(struct mcl_translation *t, const char *folder, const stru
 	poclbin_free(&bin);
 out_binary:
 	free(binary);
-	free(placeholder.bytes);
 	return err;
 }
