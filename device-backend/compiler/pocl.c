@@ -19,6 +19,7 @@
 #define FALLBACK_LIBRARY "libpocl.so.2"
 #define SYSTEM_PATH "/usr/local/bin:/usr/bin:/bin"
 #define PLATFORM_NAME "Portable Computing Language"
+#define LONGEST_NAME 1000 /* of a kernel, for POCL's buffers */
 
 int pocl_environment(const char *folder)
 {
@@ -234,6 +235,31 @@ static cl_int compile_and_link(const struct pocl *pocl, cl_context context, cons
 	return err;
 }
 
+/*
+ * POCL ends the process over a kernel whose function it does not find, and cuts the names that it looks for. Returns -ENOEXEC, with a
+ * line more in @log, if one of @names, separated by ';', is too long.
+ */
+static int check_names(const char *names, char **log, struct mcl_reason *why)
+{
+	size_t length;
+
+	for (const char *name = names; *name; name += length + (name[length] == ';')) {
+		char *joined;
+
+		length = strcspn(name, ";");
+		if (length <= LONGEST_NAME)
+			continue;
+		if (asprintf(&joined,
+			     "%serror: the name of kernel '%.32s...' has %zu characters; at most %d are possible\n",
+			     *log, name, length, LONGEST_NAME) < 0)
+			return mcl_reason(why, -ENOMEM, "no memory for the build");
+		free(*log);
+		*log = joined;
+		return mcl_reason(why, -ENOEXEC, "the program does not compile");
+	}
+	return 0;
+}
+
 int pocl_build(const struct pocl *pocl, const struct pocl_source *sources, uint32_t count, bool check_only,
 	       struct pocl_program *out, char **log, struct mcl_reason *why)
 {
@@ -282,7 +308,9 @@ int pocl_build(const struct pocl *pocl, const struct pocl_source *sources, uint3
 		return mcl_reason(why, -ENOMEM, "no memory for the kernels' names");
 	if (!err && size)
 		err = cl->clGetProgramInfo(program, CL_PROGRAM_KERNEL_NAMES, size, out->kernels, NULL);
-	return err ? mcl_reason(why, -EIO, "POCL does not name the kernels (error %d)", err) : 0;
+	if (err)
+		return mcl_reason(why, -EIO, "POCL does not name the kernels (error %d)", err);
+	return check_names(out->kernels, log, why);
 }
 
 int pocl_code(const struct pocl *pocl, const struct pocl_program *program, uint8_t **binary, size_t *binary_size,

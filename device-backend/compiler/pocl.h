@@ -62,7 +62,7 @@ struct pocl_program {
 /*
  * Build a program of @count sources that are compiled one by one and linked: all that can be wrong with it is found here.
  * @check_only: the sources need not make a whole, and there is no code to be had. @log: the build log, malloc'd, never
- * NULL unless memory is short. Returns 0; -ENOEXEC: a source does not compile, or they do not link; -EINVAL: POCL does not
+ * NULL unless memory is short. Returns 0; -ENOEXEC: a source does not compile, they do not link, or a kernel's name is too long; -EINVAL: POCL does not
  * take the options; -EIO: POCL failed; -ENOMEM.
  */
 int pocl_build(const struct pocl *pocl, const struct pocl_source *sources, uint32_t count, bool check_only,

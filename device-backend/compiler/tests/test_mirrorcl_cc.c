@@ -331,6 +331,21 @@ static void what_the_device_lacks_is_a_build_error(void **state)
 		0);
 }
 
+/* POCL's own limit, at which it would abort. */
+static void long_names(void **state)
+{
+	(void)state;
+	assert_int_equal(
+		run("n=$(printf 'k%.0s' $(seq 1000)); echo \"kernel void $n(global int *p) { *p = 1; }\" >n.cl;"
+		    " $CC -o n.mclo n.cl"),
+		0);
+	assert_int_equal(
+		run("n=$(printf 'k%.0s' $(seq 1001)); echo \"kernel void $n(global int *p) { *p = 1; }\" >n.cl;"
+		    " $CC -o n.mclo n.cl"),
+		1);
+	assert_true(output_has("has 1001 characters"));
+}
+
 static void the_program_is_a_proper_tool(void **state)
 {
 	(void)state;
@@ -534,6 +549,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(headers_macros_and_folders_are_found),
 		cmocka_unit_test(errors_and_warnings_are_in_the_log),
 		cmocka_unit_test(what_the_device_lacks_is_a_build_error),
+		cmocka_unit_test(long_names),
 		cmocka_unit_test(the_program_is_a_proper_tool),
 		cmocka_unit_test(the_surroundings_do_not_matter),
 		cmocka_unit_test(nothing_is_left_behind),
