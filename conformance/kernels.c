@@ -288,6 +288,45 @@ static void local_atomics(void **state)
 	assert_cl(clReleaseKernel(kernel));
 }
 
+static void collectives(void **state)
+{
+	enum { GROUPS = 8, LOCAL = 16, ANSWERS = 8 };
+	cl_kernel kernel = conf_kernel("collectives");
+	int in[GROUPS * LOCAL], out[GROUPS * LOCAL * ANSWERS] = { 0 };
+
+	(void)state;
+	/* Group 3 has a negative value, group 5 no 3 in it. */
+	for (int i = 0; i < GROUPS * LOCAL; i++)
+		in[i] = i == 3 * LOCAL + 7 ? -20 : i % 9 == 3 && i / LOCAL == 5 ? 4 : i % 9;
+	set_ptr(kernel, 0, in);
+	set_ptr(kernel, 1, out);
+	conf_run(kernel, GROUPS * LOCAL, LOCAL);
+	for (int g = 0; g < GROUPS; g++) {
+		const int *group = in + g * LOCAL;
+		int sum = 0, min = group[0];
+		bool three = false;
+
+		for (int i = 0; i < LOCAL; i++) {
+			sum += group[i];
+			min = group[i] < min ? group[i] : min;
+			three |= group[i] == 3;
+		}
+		for (int i = 0; i < LOCAL; i++) {
+			const int *answers = out + (g * LOCAL + i) * ANSWERS;
+
+			assert_int_equal(answers[0], min >= 0);
+			assert_int_equal(answers[1], !three);
+			assert_int_equal(answers[2], three);
+			assert_int_equal(answers[3], min < 0);
+			assert_int_equal(answers[4], group[5]);
+			assert_int_equal(answers[5], sum);
+			assert_int_equal(answers[6], min - 4 + 100 * (-min - 1));
+			assert_int_equal(answers[7], group[i]);
+		}
+	}
+	assert_cl(clReleaseKernel(kernel));
+}
+
 /* Run a kernel and return what it wrote to standard output. */
 static char *captured(cl_kernel kernel, size_t items)
 {
@@ -541,6 +580,7 @@ int main(void)
 		cmocka_unit_test(program_scope_address),
 		cmocka_unit_test(local_memory),
 		cmocka_unit_test(local_atomics),
+		cmocka_unit_test(collectives),
 		cmocka_unit_test(print),
 		cmocka_unit_test(print_many),
 		cmocka_unit_test(vectors_and_mathematics),

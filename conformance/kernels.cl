@@ -149,6 +149,22 @@ kernel void local_atomics(global uint *out)
 		out[get_group_id(0)] = atomic_load(&sum);
 }
 
+/* What a work-group finds out together: eight answers for each work-item. */
+kernel void collectives(global const int *in, global int *out)
+{
+	const int value = in[get_global_id(0)];
+	global int *answers = out + 8 * get_global_id(0);
+
+	answers[0] = work_group_all(value >= 0) != 0;
+	answers[1] = work_group_all(value != 3) != 0;
+	answers[2] = work_group_any(value == 3) != 0;
+	answers[3] = work_group_any(value < 0) != 0;
+	answers[4] = work_group_broadcast(value, 5);
+	answers[5] = work_group_reduce_add(value);
+	answers[6] = work_group_reduce_min(value - 4) + 100 * work_group_reduce_max(-value - 1);
+	answers[7] = work_group_scan_inclusive_add(value) - work_group_scan_exclusive_add(value);
+}
+
 /* ---- printf ---- */
 
 kernel void print(int value, global const char *unused)

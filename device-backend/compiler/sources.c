@@ -7,10 +7,11 @@
 #include "compiler/sources.h"
 
 /*
- * What POCL's device has and MirrorCL's has not (runtime/device_info.c), so that a program that asks with #ifdef gets the answer
- * that clGetDeviceInfo gives.
+ * In front of every source. What POCL's device has and MirrorCL's has not (runtime/device_info.c) is undefined, so that a
+ * program that asks with #ifdef gets the answer that clGetDeviceInfo gives. And POCL 6.0's work_group_all() is false whatever
+ * it is given; before OpenCL C 2.0 the name is the program's.
  */
-static const char not_ours[] = "#undef __IMAGE_SUPPORT__\n"
+static const char preamble[] = "#undef __IMAGE_SUPPORT__\n"
 			       "#undef __opencl_c_images\n"
 			       "#undef __opencl_c_read_write_images\n"
 			       "#undef __opencl_c_3d_image_writes\n"
@@ -27,6 +28,9 @@ static const char not_ours[] = "#undef __IMAGE_SUPPORT__\n"
 			       "#undef cl_pocl_svm_rect\n"
 			       "#undef cl_pocl_command_buffer_svm\n"
 			       "#undef cl_pocl_command_buffer_host_buffer\n"
+			       "#if __OPENCL_C_VERSION__ >= 200\n"
+			       "#define work_group_all(predicate) (!work_group_any(!(predicate)))\n"
+			       "#endif\n"
 			       "#line 1\n";
 
 static int prepare_one(const struct mcl_compile_unit *unit, struct mcl_options *options, struct pocl_source *out,
@@ -38,7 +42,7 @@ static int prepare_one(const struct mcl_compile_unit *unit, struct mcl_options *
 	if (err)
 		return err;
 	*out = (struct pocl_source){
-		.size = strlen(not_ours) + strlen(options->prolog) + unit->source_size,
+		.size = strlen(preamble) + strlen(options->prolog) + unit->source_size,
 		.options = options->text,
 		.header_count = unit->header_count,
 		.header_names = unit->header_names,
@@ -47,7 +51,7 @@ static int prepare_one(const struct mcl_compile_unit *unit, struct mcl_options *
 	out->text = text = malloc(out->size + 1);
 	if (!text)
 		return mcl_reason(why, -ENOMEM, "no memory");
-	memcpy(stpcpy(stpcpy(text, not_ours), options->prolog), unit->source, unit->source_size);
+	memcpy(stpcpy(stpcpy(text, preamble), options->prolog), unit->source, unit->source_size);
 	text[out->size] = '\0';
 	return 0;
 }
