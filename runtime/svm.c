@@ -118,15 +118,16 @@ static bool valid_flags(cl_svm_mem_flags flags)
 	cl_svm_mem_flags access = flags & SVM_ACCESS;
 
 	if (flags & ~(cl_svm_mem_flags)(SVM_ACCESS | SVM_KINDS)) {
-		MCL_ERR(CL_INVALID_VALUE, "clSVMAlloc: flags 0x%llx have unknown bits", (unsigned long long)flags);
+		mcl_cl_error("clSVMAlloc", CL_INVALID_VALUE, "flags 0x%llx have unknown bits",
+			     (unsigned long long)flags);
 		return false;
 	}
 	if (access & (access - 1)) {
-		MCL_ERR(CL_INVALID_VALUE, "clSVMAlloc: the three flags of device access exclude each other");
+		mcl_cl_error("clSVMAlloc", CL_INVALID_VALUE, "the three flags of device access exclude each other");
 		return false;
 	}
 	if ((flags & CL_MEM_SVM_ATOMICS) && !(flags & CL_MEM_SVM_FINE_GRAIN_BUFFER)) {
-		MCL_ERR(CL_INVALID_VALUE, "clSVMAlloc: CL_MEM_SVM_ATOMICS needs CL_MEM_SVM_FINE_GRAIN_BUFFER");
+		mcl_cl_error("clSVMAlloc", CL_INVALID_VALUE, "CL_MEM_SVM_ATOMICS needs CL_MEM_SVM_FINE_GRAIN_BUFFER");
 		return false;
 	}
 	return true;
