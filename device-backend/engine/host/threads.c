@@ -57,6 +57,10 @@ static void wait_for_death(struct mcl_backend *b)
 		if (WIFSIGNALED(status))
 			mcl_log_error("the device process was killed by signal %d (%s)", WTERMSIG(status),
 				      strsignal(WTERMSIG(status)));
+		else if (WEXITSTATUS(status) > 128)
+			/* abort.c: the fault was not in a kernel. What it stands on may be what a kernel wrote to. */
+			mcl_log_error("the device process crashed (%s): a kernel may have written beyond its arrays",
+				      strsignal(WEXITSTATUS(status) - 128));
 		else
 			mcl_log_error("the device process ended with status %d", WEXITSTATUS(status));
 	}
