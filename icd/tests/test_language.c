@@ -62,7 +62,13 @@ static const char *const optional[] = {
 /* Extensions of the API, of which the language knows nothing. */
 static bool api_only(const char *name)
 {
-	return !strcmp(name, "cl_khr_extended_versioning");
+	static const char *const names[] = { "cl_khr_extended_versioning", "cl_mirrorcl_counters",
+					     "cl_mirrorcl_abort" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(name, names[i]))
+			return true;
+	return false;
 }
 
 static cl_device_id device;
