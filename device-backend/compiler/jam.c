@@ -36,7 +36,7 @@ struct loop {
 };
 
 struct jam {
-	struct mcl_llvm llvm;
+	const struct mcl_llvm *llvm;
 	llvm_ref context, module;
 	unsigned int kind_loop, kind_scope, kind_noalias;
 	struct block *blocks;
@@ -59,7 +59,7 @@ static uint32_t block_index(const struct jam *j, llvm_ref ref)
 
 static bool collect_blocks(struct jam *j, llvm_ref function)
 {
-	const struct mcl_llvm *l = &j->llvm;
+	const struct mcl_llvm *l = j->llvm;
 
 	j->block_count = 0;
 	for (llvm_ref b = l->GetFirstBasicBlock(function); b; b = l->GetNextBasicBlock(b)) {
@@ -84,7 +84,7 @@ static bool collect_blocks(struct jam *j, llvm_ref function)
 /* Whether the loop's metadata says @word. */
 static bool loop_says(const struct jam *j, llvm_ref terminator, const char *word)
 {
-	const struct mcl_llvm *l = &j->llvm;
+	const struct mcl_llvm *l = j->llvm;
 	llvm_ref id = l->GetMetadata(terminator, j->kind_loop), *operands, *inner;
 	unsigned int count = id ? l->GetMDNodeNumOperands(id) : 0, length;
 	bool found = false;
@@ -147,7 +147,7 @@ static bool find_body(const struct jam *j, struct loop *loop)
 
 static void free_loops(struct jam *j)
 {
-	for (uint32_t i = 0; i < j->loop_count; i++)
+	for (uint32_t i = 0; j->loops && i < j->loop_count; i++)
 		free(j->loops[i].body);
 	j->loop_count = 0;
 }
@@ -158,7 +158,7 @@ static void free_loops(struct jam *j)
  */
 static bool collect_loops(struct jam *j)
 {
-	const struct mcl_llvm *l = &j->llvm;
+	const struct mcl_llvm *l = j->llvm;
 
 	for (uint32_t i = 0; i < j->block_count; i++) {
 		llvm_ref end = l->GetBasicBlockTerminator(j->blocks[i].ref);
@@ -215,9 +215,9 @@ static bool harmless_call(const struct jam *j, llvm_ref call)
 					     "maxnum.",	 "copysign.", "smin.",	"smax.",	 "umin.",
 					     "umax.",	 "abs.",      "ctpop.", "ctlz.",	 "cttz.",
 					     "bswap.",	 "fshl.",     "fshr.",	"canonicalize.", "nearbyint." };
-	llvm_ref callee = j->llvm.GetCalledValue(call);
+	llvm_ref callee = j->llvm->GetCalledValue(call);
 	size_t length = 0;
-	const char *name = callee ? j->llvm.GetValueName2(callee, &length) : NULL;
+	const char *name = callee ? j->llvm->GetValueName2(callee, &length) : NULL;
 
 	if (!name || length < 5 || memcmp(name, "llvm.", 5) != 0)
 		return false;
@@ -230,7 +230,7 @@ static bool harmless_call(const struct jam *j, llvm_ref call)
 /* Whether no work-item could notice the others in @loop. Its accesses go to j->accesses. */
 static bool is_safe(struct jam *j, const struct loop *loop)
 {
-	const struct mcl_llvm *l = &j->llvm;
+	const struct mcl_llvm *l = j->llvm;
 
 	j->access_count = 0;
 	for (uint32_t b = 0; b < j->block_count; b++) {
@@ -257,18 +257,18 @@ static bool is_safe(struct jam *j, const struct loop *loop)
 
 static llvm_ref text(const struct jam *j, const char *string)
 {
-	return j->llvm.MDStringInContext2(j->context, string, strlen(string));
+	return j->llvm->MDStringInContext2(j->context, string, strlen(string));
 }
 
 static llvm_ref node(const struct jam *j, llvm_ref *operands, size_t count)
 {
-	return j->llvm.MDNodeInContext2(j->context, operands, count);
+	return j->llvm->MDNodeInContext2(j->context, operands, count);
 }
 
 /* Give the loop one more property: {@name} or {@name, @value}. */
 static bool add_property(const struct jam *j, const struct loop *loop, const char *name, unsigned int value)
 {
-	const struct mcl_llvm *l = &j->llvm;
+	const struct mcl_llvm *l = j->llvm;
 	llvm_ref branch = l->GetBasicBlockTerminator(j->blocks[loop->latch].ref);
 	llvm_ref id = l->GetMetadata(branch, j->kind_loop);
 	const unsigned int count = l->GetMDNodeNumOperands(id);
@@ -294,7 +294,7 @@ static bool add_property(const struct jam *j, const struct loop *loop, const cha
 /* Every access in a scope of its own, and disjoint from all other scopes. */
 static void mark_accesses(struct jam *j)
 {
-	const struct mcl_llvm *l = &j->llvm;
+	const struct mcl_llvm *l = j->llvm;
 	llvm_ref scopes[MAX_ACCESSES], others[MAX_ACCESSES], parts[2];
 
 	for (uint32_t i = 0; i < j->access_count; i++) {
@@ -320,7 +320,7 @@ static void mark_accesses(struct jam *j)
 /* From every access of the module, with what else said so: the source's restrict has done its work in POCL. */
 static void unmark(const struct jam *j)
 {
-	const struct mcl_llvm *l = &j->llvm;
+	const struct mcl_llvm *l = j->llvm;
 
 	for (llvm_ref f = l->GetFirstFunction(j->module); f; f = l->GetNextFunction(f))
 		for (llvm_ref b = l->GetFirstBasicBlock(f); b; b = l->GetNextBasicBlock(b))
@@ -369,13 +369,14 @@ out:
 
 int mcl_jam_file(const char *path, struct mcl_reason *why)
 {
-	struct jam j = { 0 };
-	const struct mcl_llvm *l = &j.llvm;
+	struct mcl_llvm llvm;
+	const struct mcl_llvm *l = &llvm;
+	struct jam j = { .llvm = l };
 	llvm_ref buffer, module, target, machine, options;
 	uint32_t found = 0;
 	char *message;
 
-	if (!mcl_llvm_load(&j.llvm))
+	if (!mcl_llvm_load(&llvm))
 		return mcl_reason(why, -ENOENT, "%s cannot be used", MCL_LLVM_LIBRARY);
 	j.context = l->GetGlobalContext();
 	if (l->CreateMemoryBufferWithContentsOfFile(path, &buffer, &message) ||
