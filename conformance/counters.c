@@ -11,45 +11,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "counters.cl.h"
-#include "harness.h"
+#include "pages.cl.h"
+#include "pages.h"
 
-enum { PAGE = 4096, PAGES = 2048, LAUNCHES = 5 };
+enum { PAGES = 2048, LAUNCHES = 5 };
 
 /* ---- the children ---- */
-
-static void touch(unsigned char *p, size_t pages, bool write, cl_uint expected)
-{
-	cl_kernel kernel = conf_kernel("touch");
-	cl_uint *sum = conf_malloc(sizeof(*sum));
-
-	set_ptr(kernel, 0, p);
-	set_arg(kernel, 1, (cl_ulong)pages);
-	set_arg(kernel, 2, (cl_uint)write);
-	set_ptr(kernel, 3, sum);
-	conf_run(kernel, 1, 1);
-	assert_int_equal(*sum, expected);
-	free(sum);
-	assert_cl(clReleaseKernel(kernel));
-}
-
-/* 8 MiB at a 2 MiB boundary, with nothing beside it. */
-static unsigned char *lonely_pages(void)
-{
-	const size_t huge = 2 << 20;
-	unsigned char *p = conf_map(PAGES * PAGE + 3 * huge, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE);
-
-	p = (unsigned char *)(((uintptr_t)p + 2 * huge - 1) & ~(huge - 1));
-	assert_int_equal(mprotect(p, PAGES * PAGE, PROT_READ | PROT_WRITE), 0);
-	return p;
-}
 
 /* LAUNCHES launches that touch nothing beyond their argument. */
 static int touch_nothing(void)
 {
-	conf_open(counters_cl);
+	conf_open(pages_cl);
 	for (int i = 0; i < LAUNCHES; i++)
-		touch(NULL, 0, false, 0);
+		conf_touch(NULL, 0, false, 0);
 	conf_close();
 	return 0;
 }
@@ -57,14 +31,14 @@ static int touch_nothing(void)
 /* The same, and one of them reads pages that the host filled. */
 static int read_pages(void)
 {
-	unsigned char *p = lonely_pages();
+	unsigned char *p = conf_lonely_pages(PAGES);
 	cl_uint sum = 0;
 
 	for (int i = 0; i < PAGES; i++)
 		sum += p[i * PAGE] = (unsigned char)(i * 3);
-	conf_open(counters_cl);
+	conf_open(pages_cl);
 	for (int i = 0; i < LAUNCHES; i++)
-		touch(i == 2 ? p : NULL, i == 2 ? PAGES : 0, false, i == 2 ? sum : 0);
+		conf_touch(i == 2 ? p : NULL, i == 2 ? PAGES : 0, false, i == 2 ? sum : 0);
 	conf_close();
 	return 0;
 }
@@ -72,12 +46,12 @@ static int read_pages(void)
 /* The device writes pages that the host filled, and the host reads them. */
 static int write_pages(void)
 {
-	unsigned char *p = lonely_pages();
+	unsigned char *p = conf_lonely_pages(PAGES);
 
 	memset(p, 1, PAGES * PAGE);
-	conf_open(counters_cl);
+	conf_open(pages_cl);
 	for (int i = 0; i < LAUNCHES; i++)
-		touch(i == 2 ? p : NULL, i == 2 ? PAGES : 0, true, 0);
+		conf_touch(i == 2 ? p : NULL, i == 2 ? PAGES : 0, true, 0);
 	for (int i = 0; i < PAGES; i++) {
 		assert_int_equal(p[i * PAGE], (unsigned char)(i + 1));
 		assert_int_equal(p[i * PAGE + 1], 1);
@@ -89,16 +63,16 @@ static int write_pages(void)
 /* Pages the program moves itself: there and back. */
 static int request_pages(void)
 {
-	unsigned char *p = lonely_pages();
+	unsigned char *p = conf_lonely_pages(PAGES);
 	const void *pointer = p;
 	size_t size = PAGES * PAGE;
 
 	memset(p, 1, PAGES * PAGE);
-	conf_open(counters_cl);
+	conf_open(pages_cl);
 	for (int i = 0; i < LAUNCHES; i++) {
 		if (i == 2)
 			assert_cl(clEnqueueSVMMigrateMem(conf.queue, 1, &pointer, &size, 0, 0, NULL, NULL));
-		touch(i == 2 ? p : NULL, i == 2 ? PAGES : 0, false, i == 2 ? PAGES : 0);
+		conf_touch(i == 2 ? p : NULL, i == 2 ? PAGES : 0, false, i == 2 ? PAGES : 0);
 	}
 	for (int i = 0; i < PAGES; i++)
 		assert_int_equal(p[i * PAGE + 7], 1);

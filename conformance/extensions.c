@@ -10,10 +10,10 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "extensions.cl.h"
-#include "harness.h"
+#include "pages.cl.h"
+#include "pages.h"
 
-enum { PAGE = 4096, PAGES = 512, SLACK = 128, SKIPPED = 77 };
+enum { PAGES = 512, SLACK = 128, SKIPPED = 77 };
 
 static clGetContextMirrorInfoMCL_fn mirror_info;
 static clGetEventAbortInfoMCL_fn abort_info;
@@ -99,31 +99,13 @@ static void assert_few(cl_ulong bytes)
 	assert_in_range(bytes / PAGE, 0, SLACK);
 }
 
-/* At a 2 MiB boundary, with nothing beside it; filled by the host. */
-static unsigned char *lonely_pages(void)
+/* Filled by the host. */
+static unsigned char *filled_pages(void)
 {
-	const size_t huge = 2 << 20;
-	unsigned char *p = conf_map(PAGES * PAGE + 3 * huge, PROT_NONE, MAP_PRIVATE | MAP_NORESERVE);
+	unsigned char *p = conf_lonely_pages(PAGES);
 
-	p = (unsigned char *)(((uintptr_t)p + 2 * huge - 1) & ~(huge - 1));
-	assert_int_equal(mprotect(p, PAGES * PAGE, PROT_READ | PROT_WRITE), 0);
 	memset(p, 1, PAGES * PAGE);
 	return p;
-}
-
-static void touch(unsigned char *p, size_t pages, bool write, cl_uint expected)
-{
-	cl_kernel kernel = conf_kernel("touch");
-	cl_uint *sum = conf_malloc(sizeof(*sum));
-
-	set_ptr(kernel, 0, p);
-	set_arg(kernel, 1, (cl_ulong)pages);
-	set_arg(kernel, 2, (cl_uint)write);
-	set_ptr(kernel, 3, sum);
-	conf_run(kernel, 1, 1);
-	assert_int_equal(*sum, expected);
-	free(sum);
-	assert_cl(clReleaseKernel(kernel));
 }
 
 /* The extensions are named by platform and device, with versions; their functions are found by name. */
@@ -182,11 +164,11 @@ static void which_mirror(void **state)
 /* The device reads pages that the host wrote. The second time they are there. */
 static void reading(void **state)
 {
-	unsigned char *p = lonely_pages();
+	unsigned char *p = filled_pages();
 	struct counts before = look(), c;
 
 	(void)state;
-	touch(p, PAGES, false, PAGES);
+	conf_touch(p, PAGES, false, PAGES);
 	c = since(&before);
 	assert_int_equal(c.kernels, 1);
 	assert_int_equal(c.groups, 1);
@@ -198,7 +180,7 @@ static void reading(void **state)
 		assert_in_range(c.read.count, 1, PAGES / 4);
 		assert_true(c.read.nanoseconds > 0);
 		before = look();
-		touch(p, PAGES, false, PAGES);
+		conf_touch(p, PAGES, false, PAGES);
 		c = since(&before);
 		assert_few(c.read.bytes + c.write.bytes);
 	}
@@ -208,11 +190,11 @@ static void reading(void **state)
 /* The device writes pages, and the host reads them: there and back, each page once. */
 static void writing(void **state)
 {
-	unsigned char *p = lonely_pages();
+	unsigned char *p = filled_pages();
 	struct counts before = look(), c;
 
 	(void)state;
-	touch(p, PAGES, true, 0);
+	conf_touch(p, PAGES, true, 0);
 	c = since(&before);
 	assert_int_equal(c.eviction.count + c.request.count, 0);
 	if (!faults) {
@@ -238,7 +220,7 @@ static void writing(void **state)
 /* What the program asks for is told from what happens by itself. */
 static void requests(void **state)
 {
-	unsigned char *p = lonely_pages();
+	unsigned char *p = filled_pages();
 	const void *pointer = p;
 	const size_t size = PAGES * PAGE;
 	struct counts before = look(), c;
@@ -252,7 +234,7 @@ static void requests(void **state)
 	} else {
 		assert_pages(c.request.bytes);
 		before = look();
-		touch(p, PAGES, false, PAGES);
+		conf_touch(p, PAGES, false, PAGES);
 		c = since(&before);
 		assert_few(c.read.bytes + c.write.bytes);
 	}
@@ -435,7 +417,7 @@ int main(void)
 	cl_mirror_capabilities_mcl capabilities;
 	int failed;
 
-	conf_open(extensions_cl);
+	conf_open(pages_cl);
 	if (!conf.mirrorcl) {
 		printf("skipped: the platform is not MirrorCL\n");
 		return SKIPPED;
@@ -449,7 +431,7 @@ int main(void)
 	assert_cl(mirror_info(conf.context, CL_MIRROR_CAPABILITIES_MCL, sizeof(capabilities), &capabilities, NULL));
 	faults = capabilities & CL_MIRROR_FAULTS_MCL;
 	migrates = capabilities & CL_MIRROR_MIGRATES_MCL;
-	touch(NULL, 0, false, 0); /* what every launch needs is there now */
+	conf_touch(NULL, 0, false, 0); /* what every launch needs is there now */
 	failed = cmocka_run_group_tests(tests, NULL, NULL);
 	conf_close();
 	return failed;

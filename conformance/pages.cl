@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Kernels of the tests that count which pages move (touch), or ask what ended a kernel (the others). */
 
 /* Touch each page of p once. */
 kernel void touch(global uchar *p, ulong pages, uint write, global uint *sum)
