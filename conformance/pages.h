@@ -7,7 +7,7 @@
 
 enum { PAGE = 4096 };
 
-/* @pages writable pages at a 2 MiB boundary, with nothing beside them. Never unmapped. */
+/* @pages writable pages at a 2 MiB boundary, with nothing beside them. The caller may unmap them. */
 unsigned char *conf_lonely_pages(size_t pages);
 
 /* Read the first byte of each page from @p on, whose sum is @expected, or write it (@expected: 0), and wait for that. */

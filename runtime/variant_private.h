@@ -18,7 +18,7 @@ enum mcl_shape_state {
 	SHAPE_DECIDED, /* .choice is the fastest, as far as is known */
 };
 
-/* A kernel and a local size. Claimed once, without a lock, never given back. */
+/* A kernel and a local size. Found without a lock, claimed under the owner's .compiling, never given back. */
 struct mcl_shape {
 	_Atomic uint64_t key; /* packed local size; 0: free */
 	_Atomic int state; /* enum mcl_shape_state */
