@@ -81,20 +81,48 @@ long mcl_uffd_exits_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint6
 	return n;
 }
 
-void mcl_uffd_exit_settle(struct mcl_uffd *u, uint64_t tid_at, int32_t dead)
+/* The host's word at @at. False: it may be unmapped by now. */
+static bool host_word(struct mcl_uffd *u, uint64_t at, int32_t *word)
 {
 	const uint64_t pid = (uint64_t)mcl_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
-	int32_t word = 0, zero = 0;
-	struct iovec local = { &word, sizeof(word) }, remote = { (void *)tid_at, sizeof(word) };
+	struct iovec local = { word, sizeof(*word) }, remote = { (void *)at, sizeof(*word) };
 
-	/* It may be unmapped by now. */
-	if (mcl_uffd_proxy_call(u, SYS_process_vm_readv, pid, (uint64_t)&local, 1, (uint64_t)&remote, 1, 0) !=
-	    sizeof(word))
+	return mcl_uffd_proxy_call(u, SYS_process_vm_readv, pid, (uint64_t)&local, 1, (uint64_t)&remote, 1, 0) ==
+	       sizeof(*word);
+}
+
+static void set_host_word(struct mcl_uffd *u, uint64_t at, int32_t word)
+{
+	const uint64_t pid = (uint64_t)mcl_raw(SYS_getpid, 0, 0, 0, 0, 0, 0);
+	struct iovec local = { &word, sizeof(word) }, remote = { (void *)at, sizeof(word) };
+
+	mcl_uffd_proxy_call(u, SYS_process_vm_writev, pid, (uint64_t)&local, 1, (uint64_t)&remote, 1, 0);
+}
+
+/*
+ * Whether the thread that @tid_at names has ended, with the kernel unable to clear its id. The id is read again once it is known
+ * that there is no such thread: before, it could still clear it itself, and the place be another thread's by now, whose
+ * join would return at once. Afterwards nobody can but us.
+ */
+static bool left_behind(struct mcl_uffd *u, uint64_t tid_at, int32_t tid, int32_t dead)
+{
+	int32_t again = 0;
+
+	if (tid <= 0)
+		return false;
+	if (tid == dead)
+		return true;
+	return mcl_uffd_exit_watch(u, tid, tid_at) == -ESRCH && host_word(u, tid_at, &again) && again == tid;
+}
+
+void mcl_uffd_exit_settle(struct mcl_uffd *u, uint64_t tid_at, int32_t dead)
+{
+	int32_t tid = 0;
+
+	if (!host_word(u, tid_at, &tid))
 		return;
-	if (word > 0 && (word == dead || mcl_uffd_exit_watch(u, word, tid_at) == -ESRCH)) {
-		local.iov_base = &zero;
-		mcl_uffd_proxy_call(u, SYS_process_vm_writev, pid, (uint64_t)&local, 1, (uint64_t)&remote, 1, 0);
-	}
+	if (left_behind(u, tid_at, tid, dead))
+		set_host_word(u, tid_at, 0);
 	mcl_uffd_proxy_call(u, SYS_futex, tid_at, FUTEX_WAKE, INT32_MAX, 0, 0, 0);
 }
 
