@@ -203,6 +203,8 @@ static int create(const struct mcl_mirror_params *params, struct mcl_mirror **ou
 	};
 	dl_iterate_phdr(add_object, &own);
 
+	/* Asks the environment, once; the pager's thread must not: that is on the first thread's stack, and may be away. */
+	mcl_log_on(MCL_LOG_INFO);
 	err = open_descriptors(u, why);
 	if (!err)
 		err = mcl_uffd_staging_init(u, why);

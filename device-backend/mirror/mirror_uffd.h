@@ -153,6 +153,13 @@ struct mcl_uffd_passing {
 	int32_t tid;
 };
 
+/* What has been said already (mirror_uffd_warn.c). */
+enum mcl_uffd_warning {
+	WARNED_THREAD = 1,
+	WARNED_STACK = 2,
+	WARNED_SWAPPED = 4,
+};
+
 #define POISON_MAX 256
 #define FILES_MAX 512
 #define TWINS_MAX 32768
@@ -239,6 +246,8 @@ struct mcl_uffd {
 	} pinned[PINNED_MAX]; /* memory that I/O holds, and when that was found (mirror_uffd_move.c) */
 	uint64_t fresh_end, fresh_size; /* where the host's first touches went on last, and in what steps */
 	uint64_t promoted_runs, runs_counted, maps_estimate;
+	unsigned int warned; /* enum mcl_uffd_warning */
+	uint64_t warn_look_ns; /* when threads are to be looked at again (mirror_uffd_warn.c) */
 	char scratch[32768]; /* directory entries, text of /proc files */
 };
 
@@ -482,6 +491,14 @@ void mcl_uffd_none_waits(struct mcl_uffd *u);
  * if processors are not short. Meanwhile nothing else is read.
  */
 bool mcl_uffd_emptied(struct mcl_uffd *u, uint64_t start, uint64_t end);
+
+/* mirror_uffd_warn.c: each says its sentence once, if it is true. */
+/* A thread was not made by the C library. After a refresh that has found threads without a list of robust futexes. */
+void mcl_uffd_warn_threads(struct mcl_uffd *u);
+/* [start, end) has been mapped in place. With MIRRORCL_DEBUG=info only. */
+void mcl_uffd_warn_stack(struct mcl_uffd *u, uint64_t start, uint64_t end);
+/* [start, end) is taken for emptied, because the host's page table has nothing there: it may have been swapped out. */
+void mcl_uffd_warn_swapped(struct mcl_uffd *u, uint64_t start, uint64_t end);
 
 /* mirror_uffd_queue.c */
 /*

@@ -78,8 +78,10 @@ bool mcl_uffd_emptied(struct mcl_uffd *u, uint64_t start, uint64_t end)
 	const uint64_t began = mcl_raw_now_ns();
 	unsigned int left;
 
-	if (!any_page(u, start, end))
+	if (!any_page(u, start, end)) {
+		mcl_uffd_warn_swapped(u, start, end);
 		return true;
+	}
 	left = list_threads(u);
 	for (unsigned int looks = 0; looks < LOOKS_MAX; looks++) {
 		unsigned int kept = 0;

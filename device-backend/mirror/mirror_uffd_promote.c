@@ -109,6 +109,7 @@ long mcl_uffd_promote(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t st
 		mode |= UFFDIO_REGISTER_MODE_MINOR;
 	mcl_uffd_register(u->host_fd, start, end - start, mode);
 	u->promoted_runs++;
+	mcl_uffd_warn_stack(u, start, end);
 	pages = settle(u, b, start, end);
 	mcl_uffd_map_host(u, start, end);
 	return pages;

@@ -34,7 +34,10 @@ static void add(struct mcl_uffd *u, int32_t tid)
 
 void mcl_uffd_tasks_refresh(struct mcl_uffd *u)
 {
+	u->task_headless = false;
 	mcl_uffd_each_task(u, add);
+	if (u->task_headless)
+		mcl_uffd_warn_threads(u);
 }
 
 static void count(struct mcl_uffd *u, int32_t tid)
@@ -91,7 +94,6 @@ unsigned int mcl_uffd_task_at(struct mcl_uffd *u, uint64_t page)
 void mcl_uffd_tasks_begin(struct mcl_uffd *u)
 {
 	u->youngest = mcl_uffd_youngest(u);
-	u->task_headless = false;
 	mcl_uffd_tasks_refresh(u);
 	/*
 	 * A thread without a list has not come to make it, or is ending: the kernel forgets the list first and clears the id
