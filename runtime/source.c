@@ -58,6 +58,9 @@ struct mcl_source *mcl_source_link(struct mcl_source *const *sources, uint32_t c
 	struct mcl_source *source;
 	uint32_t total = 0;
 
+	/* The compiler that has read it already can go on with it. */
+	if (count == 1 && sources[0]->bundle.kind == kind)
+		return mcl_source_get(sources[0]);
 	for (uint32_t i = 0; i < count; i++)
 		total += sources[i]->bundle.unit_count;
 	units = calloc(total, sizeof(*units));
@@ -75,9 +78,19 @@ struct mcl_source *mcl_source_link(struct mcl_source *const *sources, uint32_t c
 	return source;
 }
 
+/* The compiler that has read @from has read @to. */
+static void hand_over(struct mcl_source *from, struct mcl_source *to)
+{
+	struct mcl_session *session = from->session;
+
+	from->session = to->session;
+	to->session = session;
+}
+
 struct mcl_source *mcl_source_with_headers(struct mcl_source *source)
 {
 	struct mcl_compile_unit unit = source->bundle.units[0];
+	struct mcl_source *whole;
 	struct mcl_headers headers;
 	int err = mcl_headers_collect(&unit, &headers);
 
@@ -89,7 +102,10 @@ struct mcl_source *mcl_source_with_headers(struct mcl_source *source)
 		unit.header_count = headers.count;
 		unit.header_names = (const char *const *)headers.names;
 		unit.header_sources = (const char *const *)headers.texts;
-		source = mcl_source_create(&unit, 1, source->bundle.kind);
+		whole = mcl_source_create(&unit, 1, source->bundle.kind);
+		if (whole)
+			hand_over(source, whole);
+		source = whole;
 	}
 	mcl_headers_free(&headers);
 	return source;

@@ -18,7 +18,7 @@ struct mcl_source {
 /* Of @count units, which are copied. NULL when memory is short. */
 struct mcl_source *mcl_source_create(const struct mcl_compile_unit *units, uint32_t count, enum mcl_bundle_kind kind);
 
-/* Of everything in @count sources, in order. NULL when memory is short. */
+/* Of everything in @count sources, in order; a reference to the only one if that is it. NULL when memory is short. */
 struct mcl_source *mcl_source_link(struct mcl_source *const *sources, uint32_t count, enum mcl_bundle_kind kind);
 
 /* Of a bundle's bytes. As mcl_bundle_parse(). */
@@ -32,7 +32,8 @@ void mcl_source_request(const struct mcl_source *source, struct mcl_compile_requ
 
 /*
  * A reference to the same, or where it includes files, to one that has them as headers, so that it does not depend on them any
- * more; unless that cannot be told (headers.h). Of one unit. NULL when memory is short.
+ * more; unless that cannot be told (headers.h). The compiler of @source, which nobody else uses yet, goes on with that. Of one
+ * unit. NULL when memory is short.
  */
 struct mcl_source *mcl_source_with_headers(struct mcl_source *source);
 

@@ -249,16 +249,13 @@ static int take_output(int output, struct mcl_code_object **out, struct mcl_reas
 /* Whether a companion can do it: one function at a time. */
 static bool by_session(const struct mcl_compile_request *req)
 {
-	return req->session && (req->part == MCL_COMPILE_DESCRIPTION || req->part == MCL_COMPILE_KERNEL) &&
-	       req->local_size_count <= 1;
+	return req->session && req->part != MCL_COMPILE_WHOLE && req->local_size_count <= 1;
 }
 
 /* Which part is wanted, for a compiler that does it and ends. */
 static void add_part(const struct mcl_compile_request *req, struct arguments *args)
 {
-	if (req->part == MCL_COMPILE_CHECK)
-		add_argument(args, "--check");
-	else if (req->part != MCL_COMPILE_WHOLE)
+	if (req->part == MCL_COMPILE_DESCRIPTION || req->part == MCL_COMPILE_KERNEL)
 		add_argument(args, "--kernel=%s", req->part == MCL_COMPILE_KERNEL ? req->kernel : "");
 	if (req->jam)
 		add_argument(args, "--jam");
@@ -350,6 +347,8 @@ static int run_compiler(const struct mcl_compile_request *req, const char *compi
 	add_argument(&args, "--output=-");
 	if (is_plain(req))
 		add_argument(&args, "--options=%s", req->options ? req->options : "");
+	if (req->part == MCL_COMPILE_CHECK)
+		add_argument(&args, "--check");
 	if (!by_session(req))
 		add_part(req, &args);
 	add_argument(&args, "-");

@@ -333,6 +333,23 @@ static int write_log(const struct command *c, const char *folder, const char *lo
 	return err;
 }
 
+/* Link what was compiled, for the companion; @ctx as for compile(). */
+static int link_parts(void *ctx)
+{
+	struct command *c = ctx;
+	struct mcl_reason why = { .text = "no memory" };
+	char *log = NULL;
+	int err = mcl_translate_link(&c->translation, &log, &why);
+
+	if (log)
+		write_log(c, getenv("POCL_CACHE_DIR"), log);
+	free(log);
+	if (err)
+		fprintf(stderr, "mirrorcl-cc: %s\n", why.text);
+	fflush(stderr);
+	return mcl_verdict_of(err);
+}
+
 /* In the child: load POCL, compile, leave the code object in @folder. */
 static int compile(const char *folder, void *ctx)
 {
@@ -348,7 +365,7 @@ static int compile(const char *folder, void *ctx)
 		fprintf(stderr, "mirrorcl-cc: cannot write the build log to %s\n", c->log);
 	if (!err && c->serve_fd >= 0) {
 		fflush(stderr);
-		return mcl_serve(c->serve_fd, &c->translation, folder);
+		return mcl_serve(c->serve_fd, &c->translation, folder, link_parts, c);
 	}
 	/* A description of a single kernel would save nothing. */
 	if (!err && !c->check && c->selection.partial && !c->selection.kernel &&

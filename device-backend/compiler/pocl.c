@@ -206,33 +206,36 @@ static void CL_CALLBACK take_link_log(cl_program program, void *ctx)
 		l->err = add_log(l->pocl, program, l->log);
 }
 
-/* *@out is linked, or if that fails the program that it failed at. An OpenCL error. */
-static cl_int compile_and_link(const struct pocl *pocl, cl_context context, const struct pocl_source *sources,
-			       uint32_t count, bool check_only, cl_program *out, char **log)
+/* Compile each of @sources into @out->parts. An OpenCL error. */
+static cl_int compile_parts(const struct pocl *pocl, const struct pocl_source *sources, uint32_t count,
+			    struct pocl_program *out, char **log)
 {
-	cl_program *parts = calloc(count, sizeof(*parts)), linked;
-	struct linking linking = { .pocl = pocl, .log = log };
-	cl_int err = parts ? CL_SUCCESS : CL_OUT_OF_HOST_MEMORY;
+	cl_int err = CL_SUCCESS;
 
+	out->parts = calloc(count, sizeof(*out->parts));
+	out->part_count = count;
+	if (!out->parts)
+		return CL_OUT_OF_HOST_MEMORY;
 	for (uint32_t i = 0; !err && i < count; i++) {
-		err = create_program(pocl, context, &sources[i], &parts[i]);
+		err = create_program(pocl, out->context, &sources[i], &out->parts[i]);
 		if (err)
 			break;
-		*out = parts[i];
-		err = compile_one(pocl, context, parts[i], &sources[i]);
-		if (add_log(pocl, parts[i], log))
+		err = compile_one(pocl, out->context, out->parts[i], &sources[i]);
+		if (add_log(pocl, out->parts[i], log))
 			err = CL_OUT_OF_HOST_MEMORY;
 	}
-	if (!err && !check_only) {
-		linked = pocl->cl->clLinkProgram(context, 1, &pocl->device, "", count, parts, take_link_log, &linking,
-						 &err);
-		if (linked)
-			*out = linked;
-		if (linking.err)
-			err = linking.err;
-	}
-	free(parts);
 	return err;
+}
+
+/* An OpenCL error. */
+static cl_int link_parts(const struct pocl *pocl, struct pocl_program *program, char **log)
+{
+	struct linking linking = { .pocl = pocl, .log = log };
+	cl_int err;
+
+	program->program = pocl->cl->clLinkProgram(program->context, 1, &pocl->device, "", program->part_count,
+						   program->parts, take_link_log, &linking, &err);
+	return linking.err ? linking.err : err;
 }
 
 /*
@@ -260,33 +263,14 @@ static int check_names(const char *names, char **log, struct mcl_reason *why)
 	return 0;
 }
 
-int pocl_build(const struct pocl *pocl, const struct pocl_source *sources, uint32_t count, bool check_only,
-	       struct pocl_program *out, char **log, struct mcl_reason *why)
+/* What an OpenCL error of a build with @options, first of all, means. */
+static int judge(cl_int err, const char *options, struct mcl_reason *why)
 {
-	const cl_icd_dispatch *cl = pocl->cl;
-	cl_context context;
-	cl_program program = NULL;
-	size_t size = 0;
-	cl_int err;
-
-	*log = NULL;
-	context = cl->clCreateContext(NULL, 1, &pocl->device, NULL, NULL, &err);
-	if (err)
-		return mcl_reason(why, -EIO, "POCL makes no context (error %d)", err);
-	if (count == 1 && !sources->header_count && !check_only) {
-		err = create_program(pocl, context, sources, &program);
-		if (err)
-			return mcl_reason(why, -EIO, "POCL does not take the source (error %d)", err);
-		err = cl->clBuildProgram(program, 1, &pocl->device, sources->options, NULL, NULL);
-		*log = build_log(pocl, program);
-	} else {
-		err = compile_and_link(pocl, context, sources, count, check_only, &program, log);
-	}
-	if (!*log || err == CL_OUT_OF_HOST_MEMORY)
-		return mcl_reason(why, -ENOMEM, "no memory for the build");
 	switch (err) {
 	case CL_SUCCESS:
-		break;
+		return 0;
+	case CL_OUT_OF_HOST_MEMORY:
+		return mcl_reason(why, -ENOMEM, "no memory for the build");
 	case CL_BUILD_PROGRAM_FAILURE:
 	case CL_COMPILE_PROGRAM_FAILURE:
 		return mcl_reason(why, -ENOEXEC, "the program does not compile");
@@ -295,22 +279,62 @@ int pocl_build(const struct pocl *pocl, const struct pocl_source *sources, uint3
 	case CL_INVALID_BUILD_OPTIONS:
 	case CL_INVALID_COMPILER_OPTIONS:
 	case CL_INVALID_LINKER_OPTIONS:
-		return mcl_reason(why, -EINVAL, "POCL does not take the build options '%.200s'", sources->options);
+		return mcl_reason(why, -EINVAL, "POCL does not take the build options '%.200s'", options);
 	default:
 		return mcl_reason(why, -EIO, "POCL's build failed with error %d", err);
 	}
-	if (check_only)
-		return 0;
-	err = cl->clGetProgramInfo(program, CL_PROGRAM_KERNEL_NAMES, 0, NULL, &size);
-	out->program = program;
-	out->kernels = calloc(1, size + 1);
-	if (!out->kernels)
+}
+
+/* Of @program, which is linked. */
+static int list_kernels(const struct pocl *pocl, struct pocl_program *program, char **log, struct mcl_reason *why)
+{
+	const cl_icd_dispatch *cl = pocl->cl;
+	size_t size = 0;
+	cl_int err = cl->clGetProgramInfo(program->program, CL_PROGRAM_KERNEL_NAMES, 0, NULL, &size);
+
+	program->kernels = calloc(1, size + 1);
+	if (!program->kernels)
 		return mcl_reason(why, -ENOMEM, "no memory for the kernels' names");
 	if (!err && size)
-		err = cl->clGetProgramInfo(program, CL_PROGRAM_KERNEL_NAMES, size, out->kernels, NULL);
+		err = cl->clGetProgramInfo(program->program, CL_PROGRAM_KERNEL_NAMES, size, program->kernels, NULL);
 	if (err)
 		return mcl_reason(why, -EIO, "POCL does not name the kernels (error %d)", err);
-	return check_names(out->kernels, log, why);
+	return check_names(program->kernels, log, why);
+}
+
+int pocl_build(const struct pocl *pocl, const struct pocl_source *sources, uint32_t count, bool check_only,
+	       struct pocl_program *out, char **log, struct mcl_reason *why)
+{
+	const cl_icd_dispatch *cl = pocl->cl;
+	cl_int err;
+	int ret;
+
+	*log = NULL;
+	out->context = cl->clCreateContext(NULL, 1, &pocl->device, NULL, NULL, &err);
+	if (err)
+		return mcl_reason(why, -EIO, "POCL makes no context (error %d)", err);
+	if (count == 1 && !sources->header_count && !check_only) {
+		err = create_program(pocl, out->context, sources, &out->program);
+		if (err)
+			return mcl_reason(why, -EIO, "POCL does not take the source (error %d)", err);
+		err = cl->clBuildProgram(out->program, 1, &pocl->device, sources->options, NULL, NULL);
+		*log = build_log(pocl, out->program);
+	} else {
+		err = compile_parts(pocl, sources, count, out, log);
+		if (!err && !check_only)
+			err = link_parts(pocl, out, log);
+	}
+	ret = judge(*log ? err : CL_OUT_OF_HOST_MEMORY, sources->options, why);
+	return ret || check_only ? ret : list_kernels(pocl, out, log, why);
+}
+
+int pocl_link(const struct pocl *pocl, struct pocl_program *program, char **log, struct mcl_reason *why)
+{
+	int err;
+
+	*log = strdup("");
+	err = judge(*log ? link_parts(pocl, program, log) : CL_OUT_OF_HOST_MEMORY, "", why);
+	return err ? err : list_kernels(pocl, program, log, why);
 }
 
 int pocl_code(const struct pocl *pocl, const struct pocl_program *program, uint8_t **binary, size_t *binary_size,

@@ -57,16 +57,23 @@ static inline const char *pocl_public_name(const char *name)
 struct pocl_program {
 	cl_program program;
 	char *kernels; /* "a;b;c", malloc'd */
+	/* Of one that is compiled, but not linked: */
+	cl_context context;
+	cl_program *parts;
+	uint32_t part_count;
 };
 
 /*
  * Build a program of @count sources that are compiled one by one and linked: all that can be wrong with it is found here.
- * @check_only: the sources need not make a whole, and there is no code to be had. @log: the build log, malloc'd, never
+ * @check_only: the sources need not make a whole; pocl_link() links them if it is called. @log: the build log, malloc'd, never
  * NULL unless memory is short. Returns 0; -ENOEXEC: a source does not compile, they do not link, or a kernel's name is too long; -EINVAL: POCL does not
  * take the options; -EIO: POCL failed; -ENOMEM.
  */
 int pocl_build(const struct pocl *pocl, const struct pocl_source *sources, uint32_t count, bool check_only,
 	       struct pocl_program *out, char **log, struct mcl_reason *why);
+
+/* Link what was only checked. @log: what the linker says. As pocl_build(). */
+int pocl_link(const struct pocl *pocl, struct pocl_program *program, char **log, struct mcl_reason *why);
 
 /*
  * Have POCL generate the code of @program, once: for each kernel for any local size and for those in the environment,

@@ -144,47 +144,65 @@ static bool serve_job(int socket, struct mcl_translation *t, const char *folder,
 	return ok;
 }
 
-static bool serve_request(int socket, struct mcl_translation *t, const char *folder)
+/* Describe the program, or if it is only compiled say that it is. */
+static bool serve_first(int socket, struct mcl_translation *t, const char *folder)
 {
-	struct mcl_selection selection = { .partial = true };
+	/* A description of a single kernel would save nothing. */
+	const bool single = !t->check_only && mcl_translate_kernels(t) == 1;
+	const struct mcl_selection first = { .partial = !single, .generic = true };
+
+	return serve_job(socket, t, folder, &first, false);
+}
+
+static bool serve_kernel(int socket, struct mcl_translation *t, const char *folder,
+			 const struct mcl_serve_request *request, const char *name)
+{
+	struct mcl_selection selection = { .partial = true, .kernel = name, .generic = !request->local_size[0] };
+	char variant[64] = "";
+
+	if (request->local_size[0])
+		snprintf(variant, sizeof(variant), "%u-%u-%u-goffs0", request->local_size[0], request->local_size[1],
+			 request->local_size[2]);
+	selection.variants = variant;
+	return serve_job(socket, t, folder, &selection, request->jam);
+}
+
+/* Returns whether to go on. */
+static bool serve_request(int socket, struct mcl_translation *t, const char *folder, int (*link)(void *ctx), void *ctx)
+{
 	struct mcl_serve_request request;
-	char variant[64] = "", *name;
+	char *name;
 	bool ok;
 
 	if (!receive_all(socket, &request, sizeof(request)) || request.magic != MCL_SERVE_MAGIC ||
-	    request.name_size > MCL_SERVE_MAX_NAME)
+	    request.name_size > MCL_SERVE_MAX_NAME || !request.link == t->check_only)
 		return false;
-	name = calloc(1, request.name_size + 1);
-	if (!name || !receive_all(socket, name, request.name_size)) {
-		free(name);
+	if (request.link) {
+		const int verdict = link(ctx);
+
+		if (verdict == MCL_VERDICT_OK)
+			return serve_first(socket, t, folder);
+		mcl_serve_verdict(socket, verdict);
 		return false;
 	}
-	selection.kernel = name;
-	selection.generic = !request.local_size[0];
-	if (request.local_size[0])
-		snprintf(variant, sizeof(variant), "%u-%u-%u-goffs0", request.local_size[0], request.local_size[1],
-			 request.local_size[2]);
-	selection.variants = variant;
-	ok = serve_job(socket, t, folder, &selection, request.jam);
+	name = calloc(1, request.name_size + 1);
+	ok = name && receive_all(socket, name, request.name_size) && serve_kernel(socket, t, folder, &request, name);
 	free(name);
 	return ok;
 }
 
-int mcl_serve(int socket, struct mcl_translation *t, const char *folder)
+int mcl_serve(int socket, struct mcl_translation *t, const char *folder, int (*link)(void *ctx), void *ctx)
 {
-	/* A description of a single kernel would save nothing. */
-	const bool single = mcl_translate_kernels(t) == 1;
-	const struct mcl_selection first = { .partial = !single, .generic = true };
 	struct pollfd wait = { .fd = socket, .events = POLLIN };
 
-	if (!serve_job(socket, t, folder, &first, false))
+	if (!serve_first(socket, t, folder))
 		return MCL_VERDICT_OK;
 	for (;;) {
 		const int ready = poll(&wait, 1, MCL_SERVE_IDLE_S * 1000);
 
 		if (ready < 0 && errno == EINTR)
 			continue;
-		if (ready <= 0 || !serve_request(socket, t, folder))
+		if (ready <= 0 || !serve_request(socket, t, folder, link, ctx))
 			return MCL_VERDICT_OK;
 	}
 }

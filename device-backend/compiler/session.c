@@ -25,6 +25,7 @@ struct mcl_session {
 	bool listed;
 	struct mcl_spawn_child child;
 	int socket, log; /* -1: no companion */
+	bool unlinked; /* it has compiled the program, but not linked it */
 	off_t log_read;
 };
 
@@ -208,7 +209,7 @@ out:
 	return 0;
 }
 
-static bool request(struct mcl_session *s, const struct mcl_compile_request *req)
+static bool request_kernel(struct mcl_session *s, const struct mcl_compile_request *req)
 {
 	struct mcl_serve_request r = { .magic = MCL_SERVE_MAGIC, .jam = req->jam };
 	const size_t name_size = strlen(req->kernel);
@@ -218,6 +219,13 @@ static bool request(struct mcl_session *s, const struct mcl_compile_request *req
 		memcpy(r.local_size, req->local_sizes[0], sizeof(r.local_size));
 	return name_size <= MCL_SERVE_MAX_NAME && send(s->socket, &r, sizeof(r), MSG_NOSIGNAL) == (ssize_t)sizeof(r) &&
 	       send(s->socket, req->kernel, name_size, MSG_NOSIGNAL) == (ssize_t)name_size;
+}
+
+static bool request_link(struct mcl_session *s)
+{
+	const struct mcl_serve_request r = { .magic = MCL_SERVE_MAGIC, .link = true };
+
+	return send(s->socket, &r, sizeof(r), MSG_NOSIGNAL) == (ssize_t)sizeof(r);
 }
 
 /* What was written to the log since the last time. */
@@ -236,10 +244,48 @@ static char *take_log(struct mcl_session *s)
 	return text;
 }
 
+/* The description has come, of which nothing is wanted but that the kernel can be asked for. As receive(). */
+static int go_on(struct mcl_session *s, const struct mcl_compile_request *req, int *verdict, uint8_t **code,
+		 size_t *size)
+{
+	free(*code);
+	*code = NULL;
+	*verdict = -1;
+	free(take_log(s));
+	return request_kernel(s, req) ? receive(s, verdict, code, size) : -EPIPE;
+}
+
+/* Ask the companion that is there. As receive(), and -EPIPE as well if this is for a new one. */
+static int ask(struct mcl_session *s, const struct mcl_compile_request *req, int *verdict, uint8_t **code, size_t *size)
+{
+	const bool kernel = req->part == MCL_COMPILE_KERNEL;
+	int err;
+
+	if (!s->unlinked)
+		return kernel && request_kernel(s, req) ? receive(s, verdict, code, size) : -EPIPE;
+	if (req->part == MCL_COMPILE_CHECK || !request_link(s))
+		return -EPIPE;
+	s->unlinked = false;
+	err = receive(s, verdict, code, size);
+	return err || *verdict || !kernel ? err : go_on(s, req, verdict, code, size);
+}
+
+/* Have a new one do it. */
+static int ask_new(struct mcl_session *s, const struct mcl_compile_request *req, const char *const *argv, int input,
+		   int *verdict, uint8_t **code, size_t *size, struct mcl_reason *why)
+{
+	int err = start(s, argv, input, why);
+
+	if (err)
+		return err;
+	s->unlinked = req->part == MCL_COMPILE_CHECK;
+	err = receive(s, verdict, code, size);
+	return err || *verdict || req->part != MCL_COMPILE_KERNEL ? err : go_on(s, req, verdict, code, size);
+}
+
 int mcl_session_run(struct mcl_session *s, const struct mcl_compile_request *req, const char *const *argv, int input,
 		    int *verdict, uint8_t **code, size_t *size, char **log, struct mcl_reason *why)
 {
-	const bool kernel = req->part == MCL_COMPILE_KERNEL;
 	bool fresh = false;
 	int err = -EPIPE;
 
@@ -247,24 +293,14 @@ int mcl_session_run(struct mcl_session *s, const struct mcl_compile_request *req
 	*code = NULL;
 	pthread_mutex_lock(&s->lock);
 	if (s->socket >= 0) {
+		err = ask(s, req, verdict, code, size);
 		/* It has been idle perhaps, and gone: that is no failure. */
-		if (kernel && request(s, req))
-			err = receive(s, verdict, code, size);
 		if (err == -EPIPE)
 			stop(s, false);
 	}
 	if (s->socket < 0) {
 		fresh = true;
-		err = start(s, argv, input, why);
-		if (!err)
-			err = receive(s, verdict, code, size); /* the description */
-		if (!err && *verdict == 0 && kernel) {
-			free(*code);
-			*code = NULL;
-			*verdict = -1;
-			free(take_log(s));
-			err = request(s, req) ? receive(s, verdict, code, size) : -EPIPE;
-		}
+		err = ask_new(s, req, argv, input, verdict, code, size, why);
 	}
 	if (s->socket >= 0) {
 		*log = take_log(s);

@@ -10,7 +10,7 @@
 #include "compiler/compiler.h"
 
 /*
- * Compile @req, whose part is not MCL_COMPILE_WHOLE, with @argv (NULL terminated: the compiler and its arguments up to
+ * Compile @req, whose part is not MCL_COMPILE_WHOLE (what was MCL_COMPILE_CHECK is linked for the next part, in the same process), with @argv (NULL terminated: the compiler and its arguments up to
  * the parts) on @input. Thread-safe: one at a time. @log: what the compiler said since the last call, malloc'd or NULL.
  * Returns 0 with its verdict (enum mcl_verdict, or -1: none) in *@verdict and the bytes it left in *@code, malloc'd;
  * -ETIMEDOUT: it hung and was killed; or as mcl_spawn_run().

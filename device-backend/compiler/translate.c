@@ -28,6 +28,12 @@ int mcl_translate_build(struct mcl_translation *t, const char *folder, char **lo
 	return err ? err : pocl_build(&t->pocl, t->sources, t->source_count, t->check_only, &t->program, log, why);
 }
 
+int mcl_translate_link(struct mcl_translation *t, char **log, struct mcl_reason *why)
+{
+	t->check_only = false;
+	return pocl_link(&t->pocl, &t->program, log, why);
+}
+
 uint32_t mcl_translate_kernels(const struct mcl_translation *t)
 {
 	uint32_t count = *t->program.kernels != '\0';

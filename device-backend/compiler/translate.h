@@ -13,7 +13,7 @@ struct mcl_translation {
 	/* The caller's. */
 	const struct pocl_source *sources; /* compiled one by one and linked */
 	uint32_t source_count;
-	bool check_only; /* the sources need not make a whole; the code object is empty */
+	bool check_only; /* the sources need not make a whole; the code object is empty, until they are linked */
 	const char *library; /* POCL, or NULL: the installed one */
 	const char *options; /* as the code object shall name them */
 	const char *self; /* this program's file, for POCL to start; needed for .jam only */
@@ -28,7 +28,10 @@ struct mcl_translation {
  */
 int mcl_translate_build(struct mcl_translation *t, const char *folder, char **log, struct mcl_reason *why);
 
-/* How many kernels there are, after mcl_translate_build(). */
+/* Link what was only checked. As mcl_translate_build(). */
+int mcl_translate_link(struct mcl_translation *t, char **log, struct mcl_reason *why);
+
+/* How many kernels there are, after a build that was not only a check. */
 uint32_t mcl_translate_kernels(const struct mcl_translation *t);
 
 /*
