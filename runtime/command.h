@@ -11,7 +11,8 @@
  * the ring full. Only when somebody needs to know who does not look (a callback, a command that is held for it, a queue that
  * was released) the ring is asked to tell the service thread.
  *
- *   command.c   enqueue: wait lists, references, the free list; completion
+ *   enqueue.c   enqueue: wait lists, references, copies of arguments
+ *   command.c   the free list, status, completion
  *   schedule.c  push, hold, collect
  *   service.c   the service thread's share
  *   wait.c      waiting
@@ -199,6 +200,12 @@ void mcl_schedule_notify(struct mcl_command *command, struct mcl_batch *batch);
 
 /* A host command has run. */
 void mcl_schedule_host_done(struct mcl_command *command, cl_int status, struct mcl_batch *batch);
+
+/*
+ * A new command of @q, whose lock is held; status CL_QUEUED. One reference, for the list that it will be on. NULL: out of
+ * memory.
+ */
+struct mcl_command *mcl_command_create(cl_command_queue q, cl_command_type type);
 
 /* Code of the API for a packet that did not end well. */
 cl_int mcl_status_error(enum mcl_status status);
