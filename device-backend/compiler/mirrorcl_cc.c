@@ -19,6 +19,7 @@
 
 #include "compiler/dump.h"
 #include "compiler/file.h"
+#include "compiler/nursery.h"
 #include "compiler/serve.h"
 #include "compiler/source_bundle.h"
 #include "compiler/sources.h"
@@ -37,7 +38,8 @@ struct command {
 	char *options, *variants;
 	size_t options_size, variants_size;
 	const char **header_names, **header_sources; /* each malloc'd; as many as .unit has */
-	int status_fd, serve_fd;
+	int status_fd, serve_fd, nursery_fd;
+	const struct pocl *pocl; /* loaded already, or NULL */
 	bool dump, jam, jam_bitcode, check;
 	struct mcl_selection selection;
 	/* Filled in by prepare(). */
@@ -62,6 +64,7 @@ enum {
 	KEY_JAM_BITCODE,
 	KEY_SERVE,
 	KEY_CHECK,
+	KEY_NURSERY,
 };
 
 static const struct argp_option option_table[] = {
@@ -83,6 +86,7 @@ static const struct argp_option option_table[] = {
 	  0 },
 	{ "check", KEY_CHECK, NULL, 0, "Only compile, do not link: the code object will be empty", 0 },
 	{ "serve-fd", KEY_SERVE, "N", OPTION_HIDDEN, "Make code of INPUT as it is asked for over this socket", 0 },
+	{ "nursery-fd", KEY_NURSERY, "N", OPTION_HIDDEN, "Start compilers as they are asked for over this socket", 0 },
 	{ "status-fd", KEY_STATUS_FD, "N", OPTION_HIDDEN, "Also write the exit status to this descriptor, as one byte",
 	  0 },
 	{ 0 },
@@ -194,7 +198,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_STATUS_FD:
 	case KEY_SERVE:
-		fd = key == KEY_SERVE ? &c->serve_fd : &c->status_fd;
+	case KEY_NURSERY:
+		fd = key == KEY_SERVE ? &c->serve_fd : key == KEY_NURSERY ? &c->nursery_fd : &c->status_fd;
 		*fd = (int)strtol(arg, &end, 10);
 		if (*end || *fd < 3 || fcntl(*fd, F_SETFD, FD_CLOEXEC) < 0)
 			argp_error(state, "'%s' is not an open descriptor", arg);
@@ -206,7 +211,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 			add_word(c->options_out, "", arg);
 		return 0;
 	case ARGP_KEY_END:
-		if (!c->input)
+		if (!c->input && c->nursery_fd < 0)
 			argp_error(state, "which program? (give a file, or '-' for standard input)");
 		if (c->dump && state->arg_num > 1)
 			argp_error(state, "--dump takes one code object");
@@ -291,6 +296,8 @@ static int prepare(struct command *c)
 		.options = c->bundle.units[0].options,
 		.self = c->self,
 	};
+	if (c->pocl)
+		c->translation.pocl = *c->pocl;
 	return MCL_VERDICT_OK;
 }
 
@@ -342,7 +349,7 @@ static int link_parts(void *ctx)
 	int err = mcl_translate_link(&c->translation, &log, &why);
 
 	if (log)
-		write_log(c, getenv("POCL_CACHE_DIR"), log);
+		write_log(c, c->translation.folder, log);
 	free(log);
 	if (err)
 		fprintf(stderr, "mirrorcl-cc: %s\n", why.text);
@@ -361,7 +368,7 @@ static int compile(const char *folder, void *ctx)
 	int err;
 
 	err = mcl_translate_build(&c->translation, folder, &log, &why);
-	if (log && write_log(c, folder, log))
+	if (log && write_log(c, c->translation.folder, log))
 		fprintf(stderr, "mirrorcl-cc: cannot write the build log to %s\n", c->log);
 	if (!err && c->serve_fd >= 0) {
 		fflush(stderr);
@@ -480,7 +487,8 @@ static void follow_reader(int fd)
 	on_pipe_event(SIGIO); /* it may have happened before */
 }
 
-int main(int argc, char **argv)
+/* Returns a verdict; with @flags of ARGP_NO_EXIT only if the command line is of no use. */
+static int read_command(struct command *c, int argc, char **argv, unsigned int flags)
 {
 	static const struct argp argp = {
 		.options = option_table,
@@ -491,19 +499,82 @@ int main(int argc, char **argv)
 		       "\vExit status: 0 done, 1 the program does not compile, 2 usage or build options, 3 POCL is missing or does "
 		       "not work, 4 POCL or a code object of an unknown version, 5 the compiler crashed.",
 	};
-	struct command c = { .status_fd = -1, .serve_fd = -1 };
+
+	c->status_fd = c->serve_fd = c->nursery_fd = -1;
+	c->options_out = open_memstream(&c->options, &c->options_size);
+	c->variants_out = open_memstream(&c->variants, &c->variants_size);
+	if (!c->options_out || !c->variants_out) {
+		fprintf(stderr, "mirrorcl-cc: no memory\n");
+		return MCL_VERDICT_ENVIRONMENT;
+	}
+	if (argp_parse(&argp, argc, argv, flags, NULL, c))
+		return MCL_VERDICT_USAGE;
+	if (fclose(c->options_out) || fclose(c->variants_out)) {
+		fprintf(stderr, "mirrorcl-cc: no memory\n");
+		return MCL_VERDICT_ENVIRONMENT;
+	}
+	return MCL_VERDICT_OK;
+}
+
+/* Do what was asked for, and say how it ended to whom that is to be said. Returns the verdict. */
+static int run_command(struct command *c)
+{
+	int verdict;
+
+	if (c->status_fd >= 0 || c->serve_fd >= 0)
+		follow_reader(c->serve_fd >= 0 ? c->serve_fd : c->status_fd);
+	if (c->jam_bitcode)
+		return mcl_translate_jam(getenv("POCL_CACHE_DIR") ? getenv("POCL_CACHE_DIR") : "/tmp", c->input);
+	verdict = c->dump ? dump(c->input) : prepare(c);
+	if (c->serve_fd >= 0 && verdict != MCL_VERDICT_OK)
+		mcl_serve_verdict(c->serve_fd, verdict);
+	if (!c->dump && verdict == MCL_VERDICT_OK) {
+		verdict = mcl_supervise(compile, c->serve_fd < 0 ? deliver : deliver_nothing, c);
+		if (c->serve_fd >= 0 && verdict == MCL_VERDICT_CRASHED)
+			mcl_serve_verdict(c->serve_fd, verdict);
+	}
+	if (c->status_fd >= 0) {
+		unsigned char byte = (unsigned char)verdict;
+
+		if (write(c->status_fd, &byte, 1) != 1)
+			verdict = MCL_VERDICT_CRASHED;
+	}
+	return verdict;
+}
+
+/* In a child of the nursery, whose command @ctx is: a compiler like any other, but that POCL is there. */
+static int become(int argc, char **argv, void *ctx)
+{
+	const struct command *nursery = ctx;
+	struct command c = { .library = nursery->library, .pocl = &nursery->translation.pocl };
+	int verdict = read_command(&c, argc, argv, ARGP_NO_EXIT);
+
+	return verdict ? verdict : run_command(&c);
+}
+
+/* In the nursery's child: load POCL, and wait for programs. */
+static int nurse(const char *folder, void *ctx)
+{
+	struct command *c = ctx;
+	struct mcl_reason why = { "" };
+	int err;
+
+	c->translation = (struct mcl_translation){ .library = c->library };
+	err = mcl_translate_warm(&c->translation, folder, &why);
+	return err ? mcl_verdict_of(err) : mcl_nursery_serve(c->nursery_fd, become, c);
+}
+
+int main(int argc, char **argv)
+{
+	struct command c = { 0 };
 	int verdict;
 
 	/* Assigned, not defined: our symbols are hidden, and argp would not see them. */
 	argp_program_version = "mirrorcl-cc " MCL_VERSION;
 	argp_err_exit_status = MCL_VERDICT_USAGE;
-	c.options_out = open_memstream(&c.options, &c.options_size);
-	c.variants_out = open_memstream(&c.variants, &c.variants_size);
-	if (!c.options_out || !c.variants_out) {
-		fprintf(stderr, "mirrorcl-cc: no memory\n");
-		return MCL_VERDICT_ENVIRONMENT;
-	}
-	argp_parse(&argp, argc, argv, 0, NULL, &c);
+	verdict = read_command(&c, argc, argv, 0);
+	if (verdict)
+		return verdict;
 	/*
 	 * Started by a setuid program (whose caller's environment does not come this far): POCL asks what the real user may
 	 * do, who may not even look into the work folder.
@@ -512,27 +583,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "mirrorcl-cc: cannot become the user that it works for: %s\n", strerror(errno));
 		return MCL_VERDICT_ENVIRONMENT;
 	}
-	if (c.status_fd >= 0 || c.serve_fd >= 0)
-		follow_reader(c.serve_fd >= 0 ? c.serve_fd : c.status_fd);
-	if (fclose(c.options_out) || fclose(c.variants_out)) {
-		fprintf(stderr, "mirrorcl-cc: no memory\n");
-		return MCL_VERDICT_ENVIRONMENT;
-	}
-	if (c.jam_bitcode)
-		return mcl_translate_jam(getenv("POCL_CACHE_DIR") ? getenv("POCL_CACHE_DIR") : "/tmp", c.input);
-	verdict = c.dump ? dump(c.input) : prepare(&c);
-	if (c.serve_fd >= 0 && verdict != MCL_VERDICT_OK)
-		mcl_serve_verdict(c.serve_fd, verdict);
-	if (!c.dump && verdict == MCL_VERDICT_OK) {
-		verdict = mcl_supervise(compile, c.serve_fd < 0 ? deliver : deliver_nothing, &c);
-		if (c.serve_fd >= 0 && verdict == MCL_VERDICT_CRASHED)
-			mcl_serve_verdict(c.serve_fd, verdict);
-	}
-	if (c.status_fd >= 0) {
-		unsigned char byte = (unsigned char)verdict;
-
-		if (write(c.status_fd, &byte, 1) != 1)
-			verdict = MCL_VERDICT_CRASHED;
+	if (c.nursery_fd >= 0) {
+		follow_reader(c.nursery_fd);
+		verdict = mcl_supervise(nurse, deliver_nothing, &c);
+	} else {
+		verdict = run_command(&c);
 	}
 	free_command(&c);
 	return verdict;

@@ -217,10 +217,10 @@ static cl_int compile_parts(const struct pocl *pocl, const struct pocl_source *s
 	if (!out->parts)
 		return CL_OUT_OF_HOST_MEMORY;
 	for (uint32_t i = 0; !err && i < count; i++) {
-		err = create_program(pocl, out->context, &sources[i], &out->parts[i]);
+		err = create_program(pocl, pocl->context, &sources[i], &out->parts[i]);
 		if (err)
 			break;
-		err = compile_one(pocl, out->context, out->parts[i], &sources[i]);
+		err = compile_one(pocl, pocl->context, out->parts[i], &sources[i]);
 		if (add_log(pocl, out->parts[i], log))
 			err = CL_OUT_OF_HOST_MEMORY;
 	}
@@ -233,7 +233,7 @@ static cl_int link_parts(const struct pocl *pocl, struct pocl_program *program, 
 	struct linking linking = { .pocl = pocl, .log = log };
 	cl_int err;
 
-	program->program = pocl->cl->clLinkProgram(program->context, 1, &pocl->device, "", program->part_count,
+	program->program = pocl->cl->clLinkProgram(pocl->context, 1, &pocl->device, "", program->part_count,
 						   program->parts, take_link_log, &linking, &err);
 	return linking.err ? linking.err : err;
 }
@@ -302,19 +302,20 @@ static int list_kernels(const struct pocl *pocl, struct pocl_program *program, c
 	return check_names(program->kernels, log, why);
 }
 
-int pocl_build(const struct pocl *pocl, const struct pocl_source *sources, uint32_t count, bool check_only,
+int pocl_build(struct pocl *pocl, const struct pocl_source *sources, uint32_t count, bool check_only,
 	       struct pocl_program *out, char **log, struct mcl_reason *why)
 {
 	const cl_icd_dispatch *cl = pocl->cl;
-	cl_int err;
+	cl_int err = CL_SUCCESS;
 	int ret;
 
 	*log = NULL;
-	out->context = cl->clCreateContext(NULL, 1, &pocl->device, NULL, NULL, &err);
-	if (err)
+	if (!pocl->context)
+		pocl->context = cl->clCreateContext(NULL, 1, &pocl->device, NULL, NULL, &err);
+	if (!pocl->context)
 		return mcl_reason(why, -EIO, "POCL makes no context (error %d)", err);
 	if (count == 1 && !sources->header_count && !check_only) {
-		err = create_program(pocl, out->context, sources, &out->program);
+		err = create_program(pocl, pocl->context, sources, &out->program);
 		if (err)
 			return mcl_reason(why, -EIO, "POCL does not take the source (error %d)", err);
 		err = cl->clBuildProgram(out->program, 1, &pocl->device, sources->options, NULL, NULL);

@@ -19,6 +19,8 @@ struct pocl {
 	const cl_icd_dispatch *cl; /* POCL's functions */
 	cl_platform_id platform;
 	cl_device_id device;
+	cl_context
+		context; /* NULL before the first build, which reads the library of built-in functions for all that follow */
 	char producer[256]; /* POCL's version, for people */
 	char target[128]; /* the processor it compiles for, as it names it */
 };
@@ -58,7 +60,6 @@ struct pocl_program {
 	cl_program program;
 	char *kernels; /* "a;b;c", malloc'd */
 	/* Of one that is compiled, but not linked: */
-	cl_context context;
 	cl_program *parts;
 	uint32_t part_count;
 };
@@ -69,7 +70,7 @@ struct pocl_program {
  * NULL unless memory is short. Returns 0; -ENOEXEC: a source does not compile, they do not link, or a kernel's name is too long; -EINVAL: POCL does not
  * take the options; -EIO: POCL failed; -ENOMEM.
  */
-int pocl_build(const struct pocl *pocl, const struct pocl_source *sources, uint32_t count, bool check_only,
+int pocl_build(struct pocl *pocl, const struct pocl_source *sources, uint32_t count, bool check_only,
 	       struct pocl_program *out, char **log, struct mcl_reason *why);
 
 /* Link what was only checked. @log: what the linker says. As pocl_build(). */

@@ -119,19 +119,15 @@ static int run_job(int socket, struct mcl_translation *t, const char *folder, co
 	return MCL_VERDICT_CRASHED;
 }
 
-/* Do a job and answer. Returns whether there is somebody who listens. */
-static bool serve_job(int socket, struct mcl_translation *t, const char *folder, const struct mcl_selection *selection,
-		      bool jam)
+/* Answer for a job that ended with @verdict. Returns whether there is somebody who listens. */
+static bool answer_job(int socket, const char *folder, int verdict)
 {
 	struct mcl_serve_answer answer = { .magic = MCL_SERVE_MAGIC };
 	char path[PATH_MAX];
 	void *code = NULL;
 	size_t size = 0;
 	bool ok;
-	int verdict = run_job(socket, t, folder, selection, jam);
 
-	if (verdict < 0)
-		return false;
 	snprintf(path, sizeof(path), "%s/" JOB_FILE, folder);
 	if (verdict == MCL_VERDICT_OK && mcl_file_read(path, &code, &size)) {
 		fprintf(stderr, "mirrorcl-cc: cannot read %s: %s\n", path, strerror(errno));
@@ -144,13 +140,27 @@ static bool serve_job(int socket, struct mcl_translation *t, const char *folder,
 	return ok;
 }
 
-/* Describe the program, or if it is only compiled say that it is. */
+/* Do a job and answer. Returns whether there is somebody who listens. */
+static bool serve_job(int socket, struct mcl_translation *t, const char *folder, const struct mcl_selection *selection,
+		      bool jam)
+{
+	const int verdict = run_job(socket, t, folder, selection, jam);
+
+	return verdict >= 0 && answer_job(socket, folder, verdict);
+}
+
+/* Describe the program, or if it is only compiled say that it is. Returns whether to go on. */
 static bool serve_first(int socket, struct mcl_translation *t, const char *folder)
 {
 	/* A description of a single kernel would save nothing. */
 	const bool single = !t->check_only && mcl_translate_kernels(t) == 1;
 	const struct mcl_selection first = { .partial = !single, .generic = true };
 
+	/* This process has done what it can then. Another one is soon there, if it is asked for at all. */
+	if (single && t->from_nursery) {
+		answer_job(socket, folder, work(t, folder, &first, false));
+		return false;
+	}
 	return serve_job(socket, t, folder, &first, false);
 }
 

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "compiler/nursery_client.h"
 #include "compiler/serve.h"
 #include "compiler/session.h"
 #include "compiler/spawn.h"
@@ -192,7 +193,9 @@ static int start(struct mcl_session *s, const char *const *argv, int input, stru
 	fds[0] = input;
 	fds[1] = fds[2] = s->log;
 	fds[MCL_SPAWN_STATUS_FD] = ends[1];
-	err = mcl_spawn_start(argv, fds, &s->child, why);
+	err = mcl_nursery_start(argv, fds, &s->child);
+	if (err)
+		err = mcl_spawn_start(argv, fds, &s->child, why);
 out:
 	if (ends[1] >= 0)
 		close(ends[1]);

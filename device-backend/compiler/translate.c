@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* From source to code object; see translate.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,15 +17,65 @@
 
 #define NOTES "jammed"
 
-int mcl_translate_build(struct mcl_translation *t, const char *folder, char **log, struct mcl_reason *why)
+/* POCL asks once where to write. So that each child of a process may write elsewhere, that is a name for a descriptor's folder. */
+#define FOLDER_FD 100
+#define FOLDER_NAME "/proc/self/fd/100"
+
+/* @folder is what FOLDER_NAME leads to, here and in what this process starts. 0 or -errno. */
+static int move_in(const char *folder)
+{
+	const int fd = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	if (dup2(fd, FOLDER_FD) < 0)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* Load POCL, which is to write to @folder; that string has to stay. */
+static int load(struct mcl_translation *t, const char *folder, struct mcl_reason *why)
 {
 	int err = pocl_environment(folder);
 
-	*log = NULL;
+	t->folder = folder;
 	mcl_pocl_temp_in(folder);
+	return err ? mcl_reason(why, err, "no memory") : pocl_open(t->library, &t->pocl, why);
+}
+
+int mcl_translate_warm(struct mcl_translation *t, const char *folder, struct mcl_reason *why)
+{
+	static const char text[] = "kernel void nothing(void) {}\n";
+	const struct pocl_source nothing = { .text = text, .size = sizeof(text) - 1, .options = "" };
+	struct pocl_program program = { 0 };
+	char *log = NULL;
+	int err = move_in(folder);
+
 	if (err)
-		return mcl_reason(why, err, "no memory");
-	err = pocl_open(t->library, &t->pocl, why);
+		return mcl_reason(why, err, "%s: %s", folder, strerror(-err));
+	err = load(t, FOLDER_NAME, why);
+	if (!err)
+		err = pocl_build(&t->pocl, &nothing, 1, false, &program, &log, why);
+	free(log);
+	return err;
+}
+
+int mcl_translate_build(struct mcl_translation *t, const char *folder, char **log, struct mcl_reason *why)
+{
+	int err;
+
+	*log = NULL;
+	if (t->pocl.context) {
+		t->folder = FOLDER_NAME;
+		t->from_nursery = true;
+		err = move_in(folder);
+		if (err)
+			return mcl_reason(why, err, "%s: %s", folder, strerror(-err));
+	} else {
+		err = load(t, folder, why);
+	}
 	return err ? err : pocl_build(&t->pocl, t->sources, t->source_count, t->check_only, &t->program, log, why);
 }
 

@@ -17,10 +17,19 @@ struct mcl_translation {
 	const char *library; /* POCL, or NULL: the installed one */
 	const char *options; /* as the code object shall name them */
 	const char *self; /* this program's file, for POCL to start; needed for .jam only */
-	/* Private. */
+	/* From mcl_translate_warm(), else zero: POCL is loaded already. */
 	struct pocl pocl;
+	/* Private. */
+	const char *folder; /* POCL's name of it */
+	bool from_nursery; /* POCL had been loaded */
 	struct pocl_program program;
 };
+
+/*
+ * Load POCL, with its library of built-in functions, into a process whose children build, in folders of their own. What they need
+ * is in @t->pocl then. Changes the environment of the process. Returns as pocl_open() and pocl_build(), or another -errno.
+ */
+int mcl_translate_warm(struct mcl_translation *t, const char *folder, struct mcl_reason *why);
 
 /*
  * Load POCL and build. Changes the environment of the process. @log: as POCL wrote it, malloc'd, or NULL.

@@ -9,7 +9,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/stat.h>
 #include <setjmp.h>
 #include <cmocka.h>
 
@@ -282,86 +281,6 @@ static void linked_sources(void **state)
 	mcl_session_free(req.session);
 }
 
-/* How many compilers the script at "<folder>/counting" has started. */
-static long started(void)
-{
-	char path[PATH_MAX];
-	struct stat st;
-
-	snprintf(path, sizeof(path), "%s/starts", folder);
-	return stat(path, &st) ? 0 : (long)st.st_size;
-}
-
-static struct mcl_code_object *compiled(const struct mcl_compile_request *req)
-{
-	struct mcl_code_object *co;
-	struct mcl_reason why = { "" };
-
-	if (mcl_compile(req, &co, NULL, &why))
-		fail_msg("%s", why.text);
-	return co;
-}
-
-/* What was compiled for itself is linked by the compiler that has read it, or if that has gone, by another one. */
-static void checked_then_linked(void **state)
-{
-	static const char *const options[] = { "-DADD=1", "-DADD=2" };
-	char text[4 * PATH_MAX];
-	struct mcl_code_object *co;
-
-	(void)state;
-	snprintf(
-		text, sizeof(text),
-		"printf '#!/bin/sh\\nprintf x >>%s/starts\\nexec %s \"$@\"\\n' >'%s/counting' && chmod +x '%s/counting' && "
-		"ln -sf '%s/counting' '%s/compiler'",
-		folder, program, folder, folder, folder, folder);
-	assert_int_equal(system(text), 0);
-	for (int gone = 0; gone < 2; gone++) {
-		struct mcl_compile_request req = {
-			.session = mcl_session_create(),
-			.source =
-				"kernel void first(global int *o) { o[0] += ADD; }\nkernel void second(global int *o) {}\n",
-			.options = options[gone],
-			.part = MCL_COMPILE_CHECK,
-		};
-		struct mcl_session *others[2] = { NULL, NULL };
-		const long before = started();
-		int out[1] = { 41 }, *slot = out;
-		uint8_t *args[] = { (uint8_t *)&slot };
-
-		req.source_size = strlen(req.source);
-		co = compiled(&req);
-		assert_int_equal(co->header->kernels.count, 0);
-		mcl_code_object_put(co);
-		assert_int_equal(started() - before, 1);
-		/* Two others, and it has to make room for them. */
-		for (int i = 0; gone && i < 2; i++) {
-			struct mcl_compile_request other = req;
-
-			other.options = i ? "-DADD=3" : "-DADD=4";
-			other.session = others[i] = mcl_session_create();
-			mcl_code_object_put(compiled(&other));
-		}
-		assert_int_equal(started() - before, 1 + 2 * gone);
-		req.part = MCL_COMPILE_DESCRIPTION;
-		co = compiled(&req);
-		assert_int_equal(co->header->kernels.count, 2);
-		mcl_code_object_put(co);
-		req.part = MCL_COMPILE_KERNEL;
-		req.kernel = "first";
-		co = compiled(&req);
-		run_range(co, only_variant(co, "first", MCL_CO_ANY_LOCAL_SIZE), NULL, args, 1, 1);
-		assert_int_equal(out[0], 42 + gone);
-		mcl_code_object_put(co);
-		assert_int_equal(started() - before, 1 + 3 * gone);
-		mcl_session_free(req.session);
-		mcl_session_free(others[0]);
-		mcl_session_free(others[1]);
-	}
-	snprintf(text, sizeof(text), "ln -sf '%s' '%s/compiler'", program, folder);
-	assert_int_equal(system(text), 0);
-}
-
 /* A kernel may be called like a built-in function, for which POCL has another name. */
 static void kernels_named_like_functions(void **state)
 {
@@ -514,13 +433,9 @@ static int remove_folder(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(kernel_by_kernel),
-		cmocka_unit_test(with_a_companion),
-		cmocka_unit_test(single_kernel),
-		cmocka_unit_test(companions_that_fail),
-		cmocka_unit_test(linked_sources),
-		cmocka_unit_test(checked_then_linked),
-		cmocka_unit_test(kernels_named_like_functions),
+		cmocka_unit_test(kernel_by_kernel), cmocka_unit_test(with_a_companion),
+		cmocka_unit_test(single_kernel),    cmocka_unit_test(companions_that_fail),
+		cmocka_unit_test(linked_sources),   cmocka_unit_test(kernels_named_like_functions),
 		cmocka_unit_test(shared_loops),
 	};
 
