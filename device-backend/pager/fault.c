@@ -167,8 +167,8 @@ bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f, uint
 	p->ops->extent(p->m, page, &e);
 	if (e.kind == MCL_EXTENT_NONE || (write ? !e.writable : !e.readable)) {
 		n = -EFAULT;
-	} else if (e.kind == MCL_EXTENT_PAGEABLE && bounces(p, page, &e)) {
-		n = promote(p, page, f->access, &e);
+	} else if (e.kind == MCL_EXTENT_PAGEABLE && bounces(p, page, &e) &&
+		   (n = promote(p, page, f->access, &e)) != -EMFILE) {
 		if (n > 0) {
 			p->ops->replay(p->m, page & ~(UNIT_SIZE - 1), UNIT_SIZE);
 			return true;
@@ -180,6 +180,7 @@ bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f, uint
 		mcl_pager_count(p, write ? MCL_CAUSE_DEVICE_WRITE : MCL_CAUSE_DEVICE_READ, (uint64_t)n, began);
 	switch (n) {
 	case -EAGAIN:
+	case -EMFILE: /* it cannot be mapped in place, but move; most often it just has */
 		return false;
 	case -ESRCH: /* the engine is dead */
 		return true;
@@ -205,7 +206,12 @@ bool mcl_pager_device_fault(struct mcl_pager *p, const struct mcl_fault *f, uint
 			      write ? "write" : "read", (unsigned long)f->address,
 			      n == -EBUSY ? "another userfaultfd watches it" : "no page of it can be shared or moved");
 		break;
+	case -EFAULT:
+		break;
 	default:
+		if (n < 0)
+			mcl_log_write(MCL_LOG_ERROR, "the device's access to %#lx failed: error %ld",
+				      (unsigned long)f->address, -n);
 		break;
 	}
 	if (n < 0)

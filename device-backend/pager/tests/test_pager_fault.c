@@ -153,6 +153,31 @@ static void immovable(void **state)
 	assert_int_equal(atomic_load(&pager->vram_pages), 15);
 }
 
+/*
+ * A page that did not move, and may not be mapped in place just now either: whoever waits tries again until one of both works, be
+ * it twice in a moment, and nothing fails.
+ */
+static void no_room_to_map(void **state)
+{
+	(void)state;
+	for (unsigned int i = 0; i < 2; i++) {
+		fake_refuse(FAKE_MIGRATE, 2, 0);
+		fake_refuse(FAKE_MAP, 2, -EMFILE);
+		fake_device(at(7 * PAGE_SIZE), MCL_ACCESS_READ);
+		assert_int_equal(pager->deferred_count, 1);
+		mcl_pager_events(pager);
+		assert_int_equal(pager->deferred_count, 1);
+		assert_int_equal(fake.ops[FAKE_REPLAY], i);
+		mcl_pager_events(pager);
+		assert_int_equal(pager->deferred_count, 0);
+		assert_int_equal(fake.ops[FAKE_REPLAY], i + 1);
+		assert_int_equal(fake_residency(at(7 * PAGE_SIZE)), MCL_RES_VRAM);
+		assert_int_equal(pager->ops->evict(pager->m, at(0), UNIT), 16);
+	}
+	assert_int_equal(fake.ops[FAKE_FAIL], 0);
+	assert_cause(MCL_CAUSE_DEVICE_READ, 2, 32);
+}
+
 /* Memory that does not page is mapped, never moved. */
 static void in_place(void **state)
 {
@@ -367,11 +392,11 @@ static void too_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		test(first_fault),	 test(served_already), test(fixed_chunk),    test(sequence_grows),
-		test(sequences_at_once), test(scattered),      test(small_memory),   test(immovable),
-		test(in_place),		 test(no_right),       test(stale_report),   test(many_bad),
-		test(unsupported),	 test(deferred),       test(deferred_order), test(never_settles),
-		test(out_of_memory),	 test(dead_engine),    test(too_many),
+		test(first_fault),	 test(served_already), test(fixed_chunk),  test(sequence_grows),
+		test(sequences_at_once), test(scattered),      test(small_memory), test(immovable),
+		test(no_room_to_map),	 test(in_place),       test(no_right),	   test(stale_report),
+		test(many_bad),		 test(unsupported),    test(deferred),	   test(deferred_order),
+		test(never_settles),	 test(out_of_memory),  test(dead_engine),  test(too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
