@@ -316,6 +316,8 @@ static long map_anonymous(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_
 	n = mcl_uffd_take(u, vma, start, end, address);
 	if (n < 0)
 		return n;
+	if (mcl_uffd_tasks_unlisted(u, address) && mcl_uffd_state(u, address) == PAGE_HOST)
+		return -EAGAIN;
 	b = mcl_uffd_find(u, start);
 	for (uint64_t at = start, run; b && at < end; at = run) {
 		run = mcl_uffd_run(b, at, end);

@@ -166,6 +166,7 @@ enum mcl_uffd_warning {
 #define KEEP_OUT_MAX 32
 #define TASKS_MAX 32768
 #define HELD_MAX 1024
+#define UNLISTED_MAX 64
 #define PINNED_MAX 256
 
 struct mcl_uffd {
@@ -203,6 +204,9 @@ struct mcl_uffd {
 	uint64_t head_in_block; /* offset of a thread's list of robust futexes in its control block */
 	uint64_t youngest; /* process or thread of the machine, when the tasks were looked at */
 	bool task_headless; /* a thread was seen whose robust list, and so its control block, is not known */
+	/* Pages with such blocks, found among pages that were taken, until the next are. Never to be taken either. */
+	unsigned int unlisted_count;
+	struct mcl_span unlisted[UNLISTED_MAX];
 	uint64_t task_exempt; /* page that may be taken all the same, on its way to be mapped in place */
 	struct mcl_uffd_exit exits[EXITS_MAX];
 
@@ -330,6 +334,11 @@ void mcl_uffd_tasks_begin(struct mcl_uffd *u);
  * Then they are put back, and should the thread have ended meanwhile, that is made up for.
  */
 bool mcl_uffd_tasks_appeared(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t stage);
+
+/* As mcl_uffd_tasks_next(), and what has appeared since the last refresh before pages are moved. */
+uint64_t mcl_uffd_tasks_next_known(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t *until);
+/* Whether @page was not taken, when the last ones were, for a block that is not in the list. It will be there soon, or ended. */
+bool mcl_uffd_tasks_unlisted(struct mcl_uffd *u, uint64_t page);
 
 /* mirror_uffd_exits.c: the ends of threads whose control block is mapped in place, or was away for a moment. */
 /* glibc's struct pthread: the thread id lies 16 bytes before the list head. Checked against the id itself. */

@@ -394,8 +394,10 @@ static long take_run(struct mcl_uffd *u, struct mcl_uffd_block *b, const struct 
 	stage = mcl_uffd_staging(u, kind) + (start - b->base);
 	f.stage = stage;
 	if (mcl_uffd_tasks_appeared(u, start, moved, stage)) {
-		*err = -EAGAIN;
-		goto out;
+		/* Without its page, which is known now. */
+		*stop = start;
+		*err = u->unlisted_count == UNLISTED_MAX ? -EAGAIN : -ERESTART;
+		return 0;
 	}
 	fill_err = mcl_uffd_each_part(u, stage, moved - start, fill_part, &f);
 	mcl_uffd_set(b, start, start + f.done, PAGE_VRAM);
@@ -404,7 +406,6 @@ static long take_run(struct mcl_uffd *u, struct mcl_uffd_block *b, const struct 
 		*err = fill_err;
 		moved = start + f.done;
 	}
-out:
 	*stop = moved;
 	return (long)(f.done >> PAGE_SHIFT);
 }
@@ -439,14 +440,14 @@ static long take(struct mcl_uffd *u, const struct mcl_vma *vma, uint64_t start, 
 			at = run;
 			continue;
 		}
-		run = mcl_uffd_tasks_next(u, at, run, &until);
+		run = mcl_uffd_tasks_next_known(u, at, run, &until);
 		if (run == at) {
 			at = until;
 			continue;
 		}
 		before = at;
 		pages += take_run(u, b, vma, at, run, address, &at, &err);
-		if (at == run)
+		if (at == run || err == -ERESTART)
 			continue;
 		if (err == -EAGAIN || err == -ESRCH || err == -ENOMEM)
 			return pages ? pages : err;

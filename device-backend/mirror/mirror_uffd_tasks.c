@@ -76,6 +76,29 @@ uint64_t mcl_uffd_tasks_next(struct mcl_uffd *u, uint64_t start, uint64_t end, u
 	return first;
 }
 
+uint64_t mcl_uffd_tasks_next_known(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t *until)
+{
+	uint64_t first = mcl_uffd_tasks_next(u, start, end, until);
+
+	for (unsigned int i = 0; i < u->unlisted_count; i++) {
+		uint64_t s = mcl_max64(u->unlisted[i].start, start);
+
+		if (s >= first || u->unlisted[i].end <= start)
+			continue;
+		first = s;
+		*until = mcl_min64(u->unlisted[i].end, end);
+	}
+	return first;
+}
+
+bool mcl_uffd_tasks_unlisted(struct mcl_uffd *u, uint64_t page)
+{
+	for (unsigned int i = 0; i < u->unlisted_count; i++)
+		if (page >= u->unlisted[i].start && page < u->unlisted[i].end)
+			return true;
+	return false;
+}
+
 unsigned int mcl_uffd_task_at(struct mcl_uffd *u, uint64_t page)
 {
 	unsigned int i = 0;
@@ -94,6 +117,7 @@ unsigned int mcl_uffd_task_at(struct mcl_uffd *u, uint64_t page)
 void mcl_uffd_tasks_begin(struct mcl_uffd *u)
 {
 	u->youngest = mcl_uffd_youngest(u);
+	u->unlisted_count = 0;
 	mcl_uffd_tasks_refresh(u);
 	/*
 	 * A thread without a list has not come to make it, or is ending: the kernel forgets the list first and clears the id
@@ -103,39 +127,66 @@ void mcl_uffd_tasks_begin(struct mcl_uffd *u)
 		u->youngest = 0;
 }
 
-/* Ids of threads in control blocks that were found in the pages. */
+/* Control blocks that were found in the pages: those of .unlisted from .first on, and where their ids are. */
 struct found {
 	uint64_t start, stage;
-	unsigned int count;
-	uint64_t tid_at[16];
+	unsigned int first;
+	uint64_t tid_at[UNLISTED_MAX];
 };
 
+/* Whether a thread sleeps until the word at @tid_at is another: for the end of a thread. */
+static bool is_joined(struct mcl_uffd *u, uint64_t tid_at)
+{
+	uint64_t arg[6];
+
+	for (unsigned int i = 0; i < u->task_count; i++)
+		if (mcl_uffd_task_syscall(u->tasks[i].tid, arg) == SYS_futex && arg[0] == tid_at)
+			return true;
+	return false;
+}
+
+/*
+ * A block whose id is 0 is what an ended thread has left: that may stay there for ever, and is memory like any other. Unless the kernel
+ * has just cleared it, and was about to wake who waits for that when the page went.
+ */
 static int find_blocks(struct mcl_uffd *u, uint64_t offset, uint64_t part, bool present, void *arg)
 {
+	const uint64_t tid_in_block = u->head_in_block - MCL_TID_BEFORE_HEAD;
 	struct found *f = arg;
 
-	for (uint64_t at = offset; present && at < offset + part && f->count < 16; at += TCB_ALIGN) {
+	for (uint64_t at = offset; present && at < offset + part; at += TCB_ALIGN) {
 		const uint64_t *block = (const uint64_t *)(f->stage + at), address = f->start + at;
+		const uint64_t tid_at = at + tid_in_block;
+		bool ended;
 
-		if (block[0] == address && block[TCB_SELF] == address)
-			f->tid_at[f->count++] = address + u->head_in_block - MCL_TID_BEFORE_HEAD;
+		if (block[0] != address || block[TCB_SELF] != address)
+			continue;
+		ended = tid_at < offset + part && !*(const int32_t *)(f->stage + tid_at);
+		if (ended && !is_joined(u, address + tid_in_block))
+			continue;
+		if (u->unlisted_count == UNLISTED_MAX)
+			return -ENOSPC;
+		f->tid_at[u->unlisted_count] = address + tid_in_block;
+		u->unlisted[u->unlisted_count++] = (struct mcl_span){ mcl_page_down(address),
+								      mcl_page_down(address + tid_in_block) + PAGE_SIZE,
+								      false };
 	}
 	return 0;
 }
 
 bool mcl_uffd_tasks_appeared(struct mcl_uffd *u, uint64_t start, uint64_t end, uint64_t stage)
 {
-	struct found f = { .start = start, .stage = stage };
+	struct found f = { .start = start, .stage = stage, .first = u->unlisted_count };
 	uint64_t now = mcl_uffd_youngest(u);
 	bool found;
 
 	/* The end of the thread that such a page is mapped in place for is waited for already. */
 	if (u->task_exempt || (now && now == u->youngest))
 		return false;
-	u->youngest = now;
 	mcl_uffd_tasks_refresh(u);
-	mcl_uffd_each_part(u, stage, end - start, find_blocks, &f);
-	found = f.count;
+	/* One take may move several runs of pages: while such a thread is about, each of them has to be looked through. */
+	u->youngest = u->task_headless ? 0 : now;
+	found = mcl_uffd_each_part(u, stage, end - start, find_blocks, &f) == -ENOSPC || u->unlisted_count > f.first;
 	for (unsigned int i = 0; i < u->task_count; i++) {
 		if (u->tasks[i].start >= end || u->tasks[i].end <= start)
 			continue;
@@ -145,7 +196,7 @@ bool mcl_uffd_tasks_appeared(struct mcl_uffd *u, uint64_t start, uint64_t end, u
 	if (!found)
 		return false;
 	mcl_uffd_put_back(u, stage, start, end);
-	for (unsigned int i = 0; i < f.count; i++)
+	for (unsigned int i = f.first; i < u->unlisted_count; i++)
 		mcl_uffd_exit_settle(u, f.tid_at[i], 0);
 	return true;
 }

@@ -21,6 +21,7 @@
 #include <cmocka.h>
 
 #include "mirror/tests/uffd_fixture.h"
+#include "mirror/uffd_sys.h"
 
 static struct fixture f;
 
@@ -304,6 +305,106 @@ static void child_cleartid(void **state)
 	}
 }
 
+/* ---- threads that are being made, or end ---- */
+
+/*
+ * A thread that has no list of robust mutexes, as each has none at its beginning and at its end; only that this one stays so. And
+ * memory that looks as the C library's control block of it does.
+ */
+struct unlisted {
+	_Atomic uint32_t go;
+	char *stack;
+	_Atomic int32_t *tid_at;
+};
+
+static int wait_to_end(void *arg)
+{
+	struct unlisted *t = arg;
+
+	while (!atomic_load(&t->go))
+		mcl_raw_futex_wait(&t->go, 0);
+	return 0;
+}
+
+static void unlisted_start(struct unlisted *t, uint64_t *block)
+{
+	const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+			  CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+
+	block[0] = block[2] = (uint64_t)block;
+	t->tid_at = (_Atomic int32_t *)((char *)block + mcl_uffd_of(f.m)->head_in_block - MCL_TID_BEFORE_HEAD);
+	t->stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	atomic_store(&t->go, 0);
+	assert_true(clone(wait_to_end, t->stack + STACK, flags, t, t->tid_at, NULL, t->tid_at) > 0);
+}
+
+/* Returns when the kernel has cleared its id: that is how threads are joined. */
+static void unlisted_end(struct unlisted *t)
+{
+	const struct timespec limit = { .tv_sec = 30 };
+	int32_t tid;
+
+	atomic_store(&t->go, 1);
+	mcl_raw_futex_wake(&t->go);
+	while ((tid = atomic_load(t->tid_at)))
+		if (syscall(SYS_futex, t->tid_at, FUTEX_WAIT, tid, &limit, NULL, 0))
+			assert_int_not_equal(errno, ETIMEDOUT);
+	munmap(t->stack, STACK);
+}
+
+/*
+ * Its page is not left in VRAM, where the kernel could not clear the id, though it lies in the second run of pages that are asked for at
+ * once. When the thread has ended it is memory like any other, even if there are still threads of that kind.
+ */
+static void block_in_second_run(void **state)
+{
+	uint64_t *p = fixture_make(&f, 8 * PAGE_SIZE, PAGE_HOST, SEED),
+		 *other = fixture_make(&f, 2 * PAGE_SIZE, PAGE_HOST, 0);
+	struct unlisted thread, stays;
+
+	(void)state;
+	mcl_pager_migrate(f.pager, p + 2 * PAGE_SIZE / 8, PAGE_SIZE, false);
+	assert_int_equal(fixture_count(&f, p, 8 * PAGE_SIZE, PAGE_VRAM), 1);
+	unlisted_start(&stays, other);
+	unlisted_start(&thread, p + 5 * PAGE_SIZE / 8);
+	mcl_pager_migrate(f.pager, p, 8 * PAGE_SIZE, false);
+	assert_int_equal(fixture_state(&f, p), PAGE_VRAM);
+	assert_int_equal(fixture_state(&f, p + 5 * PAGE_SIZE / 8), PAGE_HOST);
+	unlisted_end(&thread);
+	mcl_pager_migrate(f.pager, p, 8 * PAGE_SIZE, false);
+	assert_int_equal(fixture_count(&f, p, 8 * PAGE_SIZE, PAGE_VRAM), 8);
+	unlisted_end(&stays);
+	munmap(p, 8 * PAGE_SIZE);
+	munmap(other, 2 * PAGE_SIZE);
+}
+
+/*
+ * What is beside such a block moves. Its own page waits until more is known, and is not copied: a copy would be as it is until the
+ * kernel ends.
+ */
+static void beside_a_block(void **state)
+{
+	uint64_t *p = fixture_make(&f, 8 * PAGE_SIZE, PAGE_HOST, SEED), *block = p + 5 * PAGE_SIZE / 8, sum = 0;
+	struct unlisted thread;
+
+	(void)state;
+	unlisted_start(&thread, block);
+	fixture_go(&f, 0, TEST_SUM, p, 6 * PAGE_SIZE, 5 * PAGE_SIZE, 0);
+	while (fixture_state(&f, p) != PAGE_VRAM)
+		assert_int_equal(atomic_load(&fixture_unit(&f, 0)->state), TEST_GO);
+	for (int i = 0; i < 20; i++) {
+		assert_int_equal(fixture_state(&f, block), PAGE_HOST);
+		mcl_raw_sleep_us(1000);
+	}
+	assert_int_equal(fixture_count(&f, p, 8 * PAGE_SIZE, PAGE_VRAM), 7);
+	assert_int_equal(atomic_load(&fixture_unit(&f, 0)->state), TEST_GO);
+	unlisted_end(&thread);
+	assert_true(fixture_wait(&f, 0, &sum));
+	assert_int_equal(sum, SEED + (uint64_t)block);
+	assert_int_not_equal(fixture_state(&f, block), PAGE_SNAPSHOT);
+	munmap(p, 8 * PAGE_SIZE);
+}
+
 /* ---- what threads may run out of, and how many there may be ---- */
 
 /* The program has no descriptor left: pages go there and back all the same, and are mapped in place. */
@@ -376,6 +477,8 @@ int main(void)
 		fixture_test(robust_mutexes, fixture_setup, &f),
 		fixture_test(locks, fixture_setup, &f),
 		fixture_test(child_cleartid, fixture_setup, &f),
+		fixture_test(block_in_second_run, fixture_setup, &f),
+		fixture_test(beside_a_block, fixture_setup, &f),
 		fixture_test(no_descriptors, fixture_setup, &f),
 		fixture_test(thousands, fixture_setup, &f),
 	};
