@@ -34,37 +34,31 @@ static struct {
 
 static void forget(void)
 {
-	if (nursery.socket >= 0)
-		close(nursery.socket);
+	const int socket = nursery.socket;
+
+	/* In this order: a child of fork() must not close what is somebody else's by now. */
 	nursery.socket = -1;
+	if (socket >= 0)
+		close(socket);
 	free(nursery.identity);
 	nursery.identity = NULL;
 }
 
-static void before_fork(void)
-{
-	pthread_mutex_lock(&nursery.lock);
-}
-
-static void after_fork_parent(void)
-{
-	pthread_mutex_unlock(&nursery.lock);
-}
-
-/* The nursery is the parent's. */
+/* The nursery is the parent's, whatever another thread of that was doing with it. What was allocated is lost to the child. */
 static void after_fork_child(void)
 {
-	if (nursery.socket >= 0 && nursery.process.pidfd >= 0)
-		close(nursery.process.pidfd);
-	forget();
+	if (nursery.socket >= 0)
+		close(nursery.socket);
+	pthread_mutex_init(&nursery.lock, NULL);
+	nursery.socket = -1;
+	nursery.identity = NULL;
 	nursery.asked_ms = 0;
 	nursery.useless = false;
-	pthread_mutex_unlock(&nursery.lock);
 }
 
 static void install_fork_handler(void)
 {
-	pthread_atfork(before_fork, after_fork_parent, after_fork_child);
+	pthread_atfork(NULL, NULL, after_fork_child);
 }
 
 static int64_t now_ms(void)
@@ -173,11 +167,11 @@ static int ask(const char *const *argv, const int fds[MCL_SPAWN_FD_COUNT])
 	char *words = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&words, &size);
-	int err = 0;
+	int err = folder < 0 ? -errno : 0;
 
 	for (; out && argv[head.argc]; head.argc++)
 		fwrite(argv[head.argc], 1, strlen(argv[head.argc]) + 1, out);
-	if (!out || fclose(out) || folder < 0)
+	if (!out || fclose(out))
 		err = -ENOMEM;
 	else if (size > MCL_NURSERY_MAX_WORDS)
 		err = -E2BIG;
