@@ -101,9 +101,9 @@ static void describe_place(const struct mcl_cu_fault *f, char *text, size_t size
 		snprintf(text, size, "nothing is mapped there or near it");
 	else if (found == 0)
 		snprintf(text, size,
-			 "nothing is mapped there; %" PRIu64 " bytes %s %s (%s, 0x%" PRIx64 "-0x%" PRIx64 ")",
-			 distance_to(&m, address), address < m.start ? "below" : "after the end of", name, m.perms,
-			 m.start, m.end);
+			 "nothing is mapped there; %" PRIu64 " byte%s %s %s (%s, 0x%" PRIx64 "-0x%" PRIx64 ")",
+			 distance_to(&m, address), distance_to(&m, address) == 1 ? "" : "s",
+			 address < m.start ? "below" : "after the end of", name, m.perms, m.start, m.end);
 	else
 		snprintf(text, size, "what is mapped there is not known");
 }

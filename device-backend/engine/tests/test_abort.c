@@ -196,6 +196,28 @@ static void write_to_read_only(void **state)
 	check_alive();
 }
 
+/* How far it is to what is mapped. */
+static void near_a_mapping(void **state)
+{
+	static const char *const words[] = { "; 1 byte after the end of anonymous memory (rw-p",
+					     "; 5 bytes after the end of anonymous memory (rw-p" };
+	char *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int out, *pout = &out;
+
+	(void)state;
+	assert_ptr_not_equal(p, MAP_FAILED);
+	munmap(p + 4096, 4096);
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		int *beyond = (int *)(p + 4096) + i;
+		const struct mcl_arg args[] = { ARG(beyond), ARG(pout) };
+
+		capture_begin();
+		assert_int_equal(device_run(&d, "peek", 1, 1, args), MCL_STATUS_FAULT);
+		assert_non_null(strstr(capture_end(), words[i]));
+	}
+	munmap(p, 4096);
+}
+
 /* A file that was truncated under the mapping. */
 static void bus_error(void **state)
 {
@@ -347,19 +369,13 @@ static void printf_reaches_standard_output(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(write_to_unmapped),
-		cmocka_unit_test(read_from_unmapped),
-		cmocka_unit_test(null_pointer),
-		cmocka_unit_test(not_canonical),
-		cmocka_unit_test(misaligned),
-		cmocka_unit_test(write_to_read_only),
-		cmocka_unit_test(bus_error),
-		cmocka_unit_test(division_by_zero),
-		cmocka_unit_test(others_are_interrupted),
-		cmocka_unit_test(stack_overflow),
-		cmocka_unit_test(copy_from_unmapped),
-		cmocka_unit_test(later_packets_run),
-		cmocka_unit_test(printf_reaches_standard_output),
+		cmocka_unit_test(write_to_unmapped), cmocka_unit_test(read_from_unmapped),
+		cmocka_unit_test(null_pointer),	     cmocka_unit_test(not_canonical),
+		cmocka_unit_test(misaligned),	     cmocka_unit_test(write_to_read_only),
+		cmocka_unit_test(near_a_mapping),    cmocka_unit_test(bus_error),
+		cmocka_unit_test(division_by_zero),  cmocka_unit_test(others_are_interrupted),
+		cmocka_unit_test(stack_overflow),    cmocka_unit_test(copy_from_unmapped),
+		cmocka_unit_test(later_packets_run), cmocka_unit_test(printf_reaches_standard_output),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
