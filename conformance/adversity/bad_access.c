@@ -300,6 +300,95 @@ static void stack_overflow(void **state)
 	}
 }
 
+/* Returns the status; *@text is the caller's. The engine that was there is there still. */
+static cl_int run_overrun(cl_kernel kernel, cl_long words, cl_long step, char **text)
+{
+	const pid_t engine = conf_engine_pid();
+	cl_uint out = 0;
+	cl_int status;
+
+	set_ptr(kernel, 0, &out);
+	set_arg(kernel, 1, words);
+	set_arg(kernel, 2, step);
+	conf_capture_begin(STDERR_FILENO);
+	status = conf_end(conf_start(kernel, 1, 1));
+	*text = conf_capture_end(STDERR_FILENO);
+	assert_device_works();
+	assert_int_equal(conf_engine_pid(), engine);
+	return status;
+}
+
+/*
+ * A kernel that writes beyond its private arrays, over its own stack and what called it, up to what lies there: it is aborted, the
+ * report says what it did, and nobody else is hurt.
+ */
+static void private_overrun(void **state)
+{
+	cl_kernel kernel = conf_kernel("overrun");
+	char *text;
+
+	(void)state;
+	set_arg(kernel, 3, (cl_uint)0x41414141);
+	assert_int_equal(run_overrun(kernel, 8, 1, &text), CL_COMPLETE);
+	free(text);
+	for (cl_long words = 2000; words < 10000000; words *= 8) {
+		assert_int_equal(run_overrun(kernel, words, 1, &text), CL_OUT_OF_RESOURCES);
+		if (!strstr(text, "'overrun'") || !strstr(text, "beyond the end of its private arrays"))
+			fail_msg("the report does not tell: %s", text);
+		free(text);
+	}
+	/* Downwards there is a stack's worth of memory that nobody uses. */
+	assert_int_equal(run_overrun(kernel, 2200000, -1, &text), CL_OUT_OF_RESOURCES);
+	if (!strstr(text, "before the beginning of its private arrays"))
+		fail_msg("the report does not tell: %s", text);
+	free(text);
+	assert_cl(clReleaseKernel(kernel));
+}
+
+/* One word is overwritten, of the kernel's or of what called it. */
+static void overwritten_return(void **state)
+{
+	cl_kernel kernel = conf_kernel("overrun_once");
+	unsigned int told = 0;
+	char *text;
+
+	(void)state;
+	set_arg(kernel, 3, (cl_ulong)1);
+	for (cl_long word = 0; word < 100; word++) {
+		cl_int status = run_overrun(kernel, word, 1, &text);
+
+		assert_int_equal(status, text[0] ? CL_OUT_OF_RESOURCES : CL_COMPLETE);
+		told += strstr(text, "over the address it was to return to: 0x1") != NULL;
+		free(text);
+	}
+	assert_true(told >= 1);
+	assert_cl(clReleaseKernel(kernel));
+}
+
+static void local_overrun(void **state)
+{
+	static const struct {
+		cl_long words, step;
+		const char *told;
+	} cases[] = {
+		{ 300000, 1, "beyond the end of its local memory" },
+		{ 2, -1, "before the beginning of its local memory" },
+	};
+	cl_kernel kernel = conf_kernel("overrun_local");
+	char *text;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_int_equal(run_overrun(kernel, cases[i].words, cases[i].step, &text), CL_OUT_OF_RESOURCES);
+		if (!strstr(text, "'overrun_local'") || !strstr(text, cases[i].told))
+			fail_msg("the report does not tell: %s", text);
+		free(text);
+	}
+	assert_int_equal(run_overrun(kernel, 8, 1, &text), CL_COMPLETE);
+	free(text);
+	assert_cl(clReleaseKernel(kernel));
+}
+
 /* One item of many, between two barriers of its group. */
 static void at_barriers(void **state)
 {
@@ -453,6 +542,9 @@ int main(void)
 		cmocka_unit_test(division_by_zero),
 		cmocka_unit_test(misaligned),
 		cmocka_unit_test(stack_overflow),
+		cmocka_unit_test(private_overrun),
+		cmocka_unit_test(overwritten_return),
+		cmocka_unit_test(local_overrun),
 		cmocka_unit_test(at_barriers),
 		cmocka_unit_test(dependents),
 		cmocka_unit_test(neighbours),

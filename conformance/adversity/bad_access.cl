@@ -71,6 +71,34 @@ STACK_EATER(8)
 STACK_EATER(64)
 STACK_EATER(512)
 
+/* Goes on behind the end of an array, or before its beginning. */
+kernel void overrun(global uint *out, long words, long step, uint value)
+{
+	volatile uint private_words[8];
+
+	for (long i = 0; i < words; i++)
+		private_words[i * step] = value;
+	*out = private_words[0];
+}
+
+/* One word of what is behind an array; nothing is needed afterwards but to return. No loops over work-items, which might not end then. */
+kernel __attribute__((reqd_work_group_size(1, 1, 1))) void overrun_once(global uint *out, long word, long step, ulong value)
+{
+	volatile ulong private_words[4];
+
+	private_words[word * step] = value;
+}
+
+kernel void overrun_local(global uint *out, long words, long step)
+{
+	local uint local_words[8];
+	volatile local uint *p = local_words;
+
+	for (long i = 0; i < words; i++)
+		p[i * step] = 1;
+	*out = p[0];
+}
+
 kernel void add(global int *p, int value)
 {
 	p[get_global_id(0)] += value;

@@ -21,13 +21,3 @@ kernel void sweep(global uint *p, ulong words, global atomic_uint *stop, global 
 		atomic_fetch_add_explicit(started, 1u, memory_order_release, memory_scope_all_svm_devices);
 	}
 }
-
-/* Writes over its stack, and what called it. */
-kernel void smash(global uint *out, ulong words)
-{
-	volatile uint private_words[8];
-
-	for (ulong i = 0; i < words; i++)
-		private_words[i] = 0x41414141;
-	*out = private_words[words % 8];
-}

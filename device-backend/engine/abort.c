@@ -19,6 +19,11 @@
 
 #define TRAP_STACK 12 /* the next, with an address out of the stack or frame register */
 #define TRAP_PROTECTION 13
+#define TRAP_PAGE 14
+#define ERROR_FETCH 16 /* of a page fault */
+#define RET 0xc3 /* the instruction */
+#define FRAME_MAX (1ull << 32) /* a stack pointer that is farther away was not made by subtracting */
+#define RED_ZONE 128 /* below the stack pointer, for functions that call none */
 
 #define STATUS_FAULT (-2)
 #define STATUS_TRAP (-3)
@@ -104,6 +109,60 @@ static void find_suspects(struct mcl_cu_fault *fault, const struct sigcontext *r
 	}
 }
 
+static bool in_gap(const struct mcl_cu *cu, enum mcl_gap gap, uint64_t address)
+{
+	return address - cu->gaps[gap].start < cu->gaps[gap].size;
+}
+
+static bool on_stack(const struct mcl_cu *cu, uint64_t address)
+{
+	return address >= cu->stack_low && address + sizeof(uint64_t) <= cu->stack_top;
+}
+
+/*
+ * Whether a return address was no good: the instruction that returns fails if it is not canonical, and the next one if there is no
+ * code. *@address: the return address.
+ */
+static bool returned_to_nowhere(const struct mcl_cu *cu, const struct mcl_cu_fault *fault, uint64_t *address)
+{
+	if (fault->trap == TRAP_PAGE && fault->error & ERROR_FETCH && on_stack(cu, fault->sp - 8))
+		*address = *(const uint64_t *)(fault->sp - 8);
+	else if (fault->trap == TRAP_PROTECTION && on_stack(cu, fault->sp) &&
+		 fault->pc - mcl_control()->window_base < mcl_control()->window_size &&
+		 *(const uint8_t *)fault->pc == RET)
+		*address = *(const uint64_t *)fault->sp;
+	else
+		return false;
+	return fault->trap == TRAP_PROTECTION || *address == fault->pc;
+}
+
+/* What the kernel did to its own stack and local memory. */
+static void look_at_stack(const struct mcl_cu *cu, struct mcl_cu_fault *fault)
+{
+	uint64_t target;
+
+	fault->stack_overflow = fault->overrun = 0;
+	if (fault->sp < cu->stack_low && cu->stack_low - fault->sp < FRAME_MAX)
+		fault->stack_overflow = 1;
+	else if (fault->sp < cu->stack_low || fault->sp > cu->stack_top || fault->pc == (uint64_t)mcl_guard_smashed)
+		fault->overrun = MCL_OVERRUN_FRAME;
+	else if (returned_to_nowhere(cu, fault, &target)) {
+		fault->overrun = MCL_OVERRUN_RETURN;
+		fault->address = target;
+	} else if (fault->trap != TRAP_PAGE)
+		return;
+	else if (in_gap(cu, MCL_GAP_BELOW, fault->address) && fault->address + RED_ZONE >= fault->sp)
+		fault->stack_overflow = 1; /* what is pushed, or called, comes right below the stack pointer */
+	else if (in_gap(cu, MCL_GAP_BELOW, fault->address))
+		fault->overrun = MCL_OVERRUN_BELOW;
+	else if (in_gap(cu, MCL_GAP_ABOVE, fault->address))
+		fault->overrun = fault->address - cu->stack_top < cu->local_memory - fault->address ?
+					 MCL_OVERRUN_ABOVE :
+					 MCL_OVERRUN_LOCAL_BELOW;
+	else if (in_gap(cu, MCL_GAP_LOCAL, fault->address))
+		fault->overrun = MCL_OVERRUN_LOCAL_ABOVE;
+}
+
 void mcl_signal_handle(int signo, void *info, void *context)
 {
 	const siginfo_t *si = info;
@@ -131,10 +190,9 @@ void mcl_signal_handle(int signo, void *info, void *context)
 		fault->sp = regs->rsp;
 		if (fault->trap == TRAP_STACK || fault->trap == TRAP_PROTECTION)
 			find_suspects(fault, regs);
-		fault->stack_overflow = (fault->address >= cu->guard_low && fault->address < cu->stack_low) ||
-					regs->rsp < cu->stack_low || regs->rsp > cu->stack_top;
 		if (mcl_control()->boot.kind == MCL_BOOT_UFFD && (signo == SIGBUS || signo == SIGSEGV))
 			mcl_boot_forget_fault(fault->address);
+		look_at_stack(cu, fault);
 	}
 	regs->rip = (uint64_t)mcl_guard_landing;
 	regs->rdi = (uint64_t)&cu->guard;

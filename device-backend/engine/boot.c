@@ -86,7 +86,7 @@ _Noreturn void mcl_engine_main(void)
 		give_up(c, err);
 	atomic_store(&c->engine_pid, (int32_t)mcl_sys0(__NR_getpid));
 	for (uint32_t i = 1; i < c->cu_count; i++) {
-		err = mcl_thread_start(flags, cus[i].stack_top, unit_thread, &cus[i]);
+		err = mcl_thread_start(flags, cus[i].engine_stack_top, unit_thread, &cus[i]);
 		if (err < 0)
 			give_up(c, err);
 	}

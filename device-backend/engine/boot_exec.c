@@ -71,8 +71,9 @@ _Noreturn void mcl_exec_main(const uint64_t *stack)
 	for (uint32_t i = 0; i < c->cu_count; i++) {
 		const struct mcl_cu *cu = (const struct mcl_cu *)c->cus + i;
 
-		if (mcl_sys3(__NR_mprotect, cu->guard_low, cu->stack_low - cu->guard_low, 0))
-			mcl_exit_group(EXIT_PROTECT);
+		for (uint32_t k = 0; k < MCL_GAPS; k++)
+			if (mcl_sys3(__NR_mprotect, cu->gaps[k].start, cu->gaps[k].size, 0))
+				mcl_exit_group(EXIT_PROTECT);
 	}
-	mcl_jump(((const struct mcl_cu *)c->cus)->stack_top, image->entry);
+	mcl_jump(((const struct mcl_cu *)c->cus)->engine_stack_top, image->entry);
 }

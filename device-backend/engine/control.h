@@ -45,7 +45,7 @@ enum mcl_boot_kind {
 	MCL_BOOT_HMM, /* mcl_boot_hmm() */
 };
 
-/* Parts of the window that are not plain PROT_READ|PROT_WRITE, beside the guards below the units' stacks. */
+/* Parts of the window that are not plain PROT_READ|PROT_WRITE, beside the gaps of the units. */
 struct mcl_engine_map {
 	uint64_t offset, size;
 	uint32_t prot, reserved;
@@ -99,6 +99,17 @@ struct mcl_hostcall {
 
 #define MCL_FAULT_SUSPECTS 3
 
+/* How a kernel left memory of its own that only it may use. */
+enum mcl_overrun {
+	MCL_OVERRUN_NONE,
+	MCL_OVERRUN_ABOVE, /* .address is above the stack */
+	MCL_OVERRUN_BELOW, /* below the stack, and not because that is too small */
+	MCL_OVERRUN_LOCAL_BELOW, /* below local memory */
+	MCL_OVERRUN_LOCAL_ABOVE,
+	MCL_OVERRUN_RETURN, /* it has overwritten where to return to: that is .address now */
+	MCL_OVERRUN_FRAME, /* or what was to be restored then */
+};
+
 /* What a kernel did wrong. */
 struct mcl_cu_fault {
 	int32_t signo, code; /* si_code */
@@ -106,6 +117,7 @@ struct mcl_cu_fault {
 	uint32_t error; /* page-fault error code: 2 write, 16 instruction fetch */
 	uint64_t address, pc, sp;
 	uint32_t ring, stack_overflow;
+	uint32_t overrun, reserved; /* enum mcl_overrun */
 	uint64_t seq, group; /* packet, linear group number */
 	/*
 	 * Exceptions 12 and 13 come without an address. Registers that hold what can be none, numbered as in the processor's
@@ -116,10 +128,12 @@ struct mcl_cu_fault {
 	uint64_t suspect[MCL_FAULT_SUSPECTS];
 };
 
-/* Where the unit goes on when what it runs is aborted; layout known to guard.S. */
+/* Where the unit goes on when what it runs is aborted; layout known to start.S. */
 struct mcl_guard {
 	uint64_t sp;
 	uint64_t armed;
+	uint64_t stack; /* top of the stack that guarded code runs on; 0: that of the caller */
+	uint64_t self; /* its own address */
 };
 
 /* What a unit has learned of a kernel. */
@@ -129,6 +143,13 @@ struct mcl_pace {
 };
 
 #define MCL_PACES 16
+
+enum mcl_gap {
+	MCL_GAP_BELOW, /* the stack */
+	MCL_GAP_ABOVE, /* the stack; local memory is on the other side */
+	MCL_GAP_LOCAL, /* above local memory */
+	MCL_GAPS
+};
 
 /* One compute unit: a thread of the engine. Counters are written by the unit alone. */
 struct mcl_cu {
@@ -145,9 +166,12 @@ struct mcl_cu {
 	uint32_t doubt, retry; /* packets between two tries, and until the next */
 	_Atomic uint64_t kernels, groups, aborts;
 	/* its memory, all in the window */
-	uint64_t stack_low, stack_top; /* bytes below stack_low are the guard */
-	uint64_t guard_low;
+	uint64_t stack_low, stack_top; /* what runs under the guard uses that, kernels above all */
+	uint64_t engine_stack_top; /* the rest uses another, which no kernel's array lies on */
 	uint64_t signal_stack, local_memory, args, printf_buffer;
+	struct {
+		uint64_t start, size;
+	} gaps[MCL_GAPS]; /* any access fails */
 	uint32_t printf_position, reserved;
 	struct mcl_cu_fault fault;
 	struct mcl_hostcall call;
@@ -163,8 +187,10 @@ struct mcl_cu {
 #define MCL_CU_MAX_ARGS 8192u /* arguments and automatic locals */
 #define MCL_CU_ARGS_SIZE (2ull * 8 * MCL_CU_MAX_ARGS)
 #define MCL_CU_PRINTF_SIZE (1ull << 20)
+#define MCL_CU_ENGINE_STACK_SIZE (256ull << 10)
 #define MCL_CU_REST_SIZE                                                                                               \
-	(MCL_CU_STACK_SIZE + MCL_CU_SIGNAL_STACK_SIZE + MCL_CU_LOCAL_SIZE + MCL_CU_ARGS_SIZE + MCL_CU_PRINTF_SIZE)
+	(MCL_CU_STACK_SIZE + MCL_CU_LOCAL_SIZE + MCL_CU_ARGS_SIZE + MCL_CU_PRINTF_SIZE + MCL_CU_SIGNAL_STACK_SIZE +    \
+	 MCL_CU_ENGINE_STACK_SIZE)
 
 /* ---- the block ---- */
 
@@ -176,7 +202,7 @@ struct mcl_engine_control {
 	uint64_t cus; /* address of struct mcl_cu[cu_count] */
 	uint64_t rings; /* address of struct mcl_command_ring[MCL_RINGS] */
 	uint64_t stacks; /* address of the stacks area */
-	uint64_t cu_stride; /* bytes of the stacks area for each unit: guard + MCL_CU_REST_SIZE */
+	uint64_t cu_stride; /* bytes of the stacks area for each unit: gaps + MCL_CU_REST_SIZE */
 	uint64_t slice_ticks; /* how long a unit stays with one packet while others wait */
 	uint32_t cu_count;
 	uint32_t use_tsc; /* engine clock is the TSC, else CLOCK_MONOTONIC in ns */

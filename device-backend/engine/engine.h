@@ -46,11 +46,15 @@ static inline void mcl_relax(void)
 	__builtin_ia32_pause();
 }
 
-/* start.S: run fn(arg) so that an abort makes this return 1 instead of 0. */
+/*
+ * start.S: run fn(arg), on a stack of its own if the guard has one, so that an abort makes this return 1 instead of 0. What fn()
+ * does to its stack is found when it returns, if not before: by the instruction at mcl_guard_smashed, which cannot be executed.
+ */
 int mcl_guarded(struct mcl_guard *guard, void (*fn)(void *), void *arg);
+_Noreturn void mcl_guard_smashed(void);
 /* start.S: where aborted code goes on; the guard's address in rdi. */
 extern const char mcl_guard_landing[];
-/* start.S: end the guarded call now, from below it on the same stack. */
+/* start.S: end the guarded call now, from within it. */
 _Noreturn void mcl_guard_leave(struct mcl_guard *guard);
 /* start.S: clone() a thread that runs fn(arg) on @stack and never returns. Returns its id or a negative errno. */
 long mcl_thread_start(unsigned long flags, uint64_t stack, void (*fn)(void *), void *arg);
@@ -74,6 +78,8 @@ struct mcl_work {
 	struct mcl_packet *packet;
 	uint64_t first, count;
 	uint8_t **args; /* KERNEL: argument table of this unit */
+	struct mcl_work *self;
+	uint64_t end; /* first + count */
 	struct mcl_wg_context context;
 };
 /* Get ready for @w->packet, outside the guard (touches only the window). */

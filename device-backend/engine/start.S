@@ -56,7 +56,9 @@ mcl_thread_start:
 
 /*
  * int mcl_guarded(struct mcl_guard *guard, void (*fn)(void *), void *arg)
- * struct mcl_guard: 0 saved stack pointer, 8 armed.
+ * struct mcl_guard: 0 saved stack pointer, 8 armed, 16 stack, 24 self.
+ *
+ * A kernel that writes beyond its private arrays may have overwritten what fn() restores: nothing that comes back from it is believed.
  */
 	.globl mcl_guarded
 	.hidden mcl_guarded
@@ -69,13 +71,21 @@ mcl_guarded:
 	pushq	%r14
 	pushq	%r15
 	pushq	%rdi
-	movq	%rsp, 0(%rdi)
-	movq	$1, 8(%rdi)
+	movq	%rdi, %rbx
+	movq	%rsp, 0(%rbx)
+	movq	%rbx, 24(%rbx)
+	movq	$1, 8(%rbx)
+	movq	16(%rbx), %rcx
+	testq	%rcx, %rcx
+	cmovnzq	%rcx, %rsp
 	movq	%rsi, %rax
 	movq	%rdx, %rdi
 	call	*%rax
+	cmpq	%rbx, 24(%rbx)
+	jne	mcl_guard_smashed
+	movq	0(%rbx), %rsp
 	popq	%rdi
-	movq	$0, 8(%rdi)
+	movq	$0, 8(%rbx)
 	xorl	%eax, %eax
 2:	popq	%r15
 	popq	%r14
@@ -84,6 +94,11 @@ mcl_guarded:
 	popq	%rbp
 	popq	%rbx
 	ret
+
+	.globl mcl_guard_smashed
+	.hidden mcl_guard_smashed
+mcl_guard_smashed:
+	ud2
 
 /* rdi: the guard. Whatever the kernel did to flags and floating-point state is undone here. */
 	.globl mcl_guard_landing

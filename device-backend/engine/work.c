@@ -78,17 +78,22 @@ static void run_kernel(struct mcl_work *w)
 {
 	mcl_wg_function *const fn = (mcl_wg_function *)w->packet->kernel.entry;
 	const uint64_t nx = w->context.num_groups[0], ny = w->context.num_groups[1];
-	const uint64_t end = w->first + w->count;
-	uint64_t x = w->first % nx, y = w->first / nx % ny, z = w->first / nx / ny;
+	uint64_t x = w->first % nx, y = w->first / nx % ny, z = w->first / nx / ny, group = w->first;
 
 	/* Once: kernels put it back themselves, and one that was aborted before it did has ended its run of groups. */
 	default_rounding();
-	for (uint64_t group = w->first; group < end; group++) {
+	w->self = w;
+	w->end = group + w->count;
+	do {
 		/* Somebody else failed this packet; also closes the gap between arming the guard and here. */
 		if (atomic_load(&w->packet->status))
 			return;
 		atomic_store_explicit(&w->cu->group, group, memory_order_relaxed);
 		fn(w->args, &w->context, x, y, z);
+		/* It may have overwritten what it restores. So where this loop is, and its end, are not kept on this stack. */
+		if (w->self != w)
+			mcl_guard_smashed();
+		group = atomic_load_explicit(&w->cu->group, memory_order_relaxed) + 1;
 		if (w->cu->printf_position)
 			flush_printf(w->cu);
 		if (++x == nx) {
@@ -98,7 +103,7 @@ static void run_kernel(struct mcl_work *w)
 				z++;
 			}
 		}
-	}
+	} while (group < w->end);
 }
 
 static void run_copy(const struct mcl_packet_copy *copy, uint64_t group)

@@ -154,7 +154,29 @@ static void describe_protection(const struct mcl_cu_fault *f, char *text, size_t
 /* An access whose address is known. */
 static bool is_access(const struct mcl_cu_fault *f)
 {
-	return !f->stack_overflow && (f->signo == SIGSEGV || f->signo == SIGBUS) && f->trap == 14;
+	return !f->stack_overflow && f->overrun != MCL_OVERRUN_RETURN && (f->signo == SIGSEGV || f->signo == SIGBUS) &&
+	       f->trap == 14;
+}
+
+/* Its own memory: what is mapped there in the host is nobody's business. */
+static void describe_overrun(const struct mcl_cu_fault *f, const char *verb, char *text, size_t size)
+{
+	static const char *const places[] = {
+		[MCL_OVERRUN_ABOVE] = "beyond the end of its private arrays",
+		[MCL_OVERRUN_BELOW] = "before the beginning of its private arrays",
+		[MCL_OVERRUN_LOCAL_BELOW] = "before the beginning of its local memory",
+		[MCL_OVERRUN_LOCAL_ABOVE] = "beyond the end of its local memory",
+	};
+
+	if (f->overrun == MCL_OVERRUN_RETURN)
+		snprintf(text, size,
+			 "it wrote beyond the end of a private array, over the address it was to return to: 0x%" PRIx64,
+			 f->address);
+	else if (f->overrun == MCL_OVERRUN_FRAME)
+		snprintf(text, size,
+			 "it wrote beyond the end of a private array, over what was to be restored at its end");
+	else
+		snprintf(text, size, "%s 0x%" PRIx64 ": %s", verb, f->address, places[f->overrun]);
 }
 
 static void describe_cause(const struct mcl_cu_fault *f, char *text, size_t size)
@@ -166,7 +188,9 @@ static void describe_cause(const struct mcl_cu_fault *f, char *text, size_t size
 	};
 	char place[320];
 
-	if (f->stack_overflow) {
+	if (f->overrun != MCL_OVERRUN_NONE) {
+		describe_overrun(f, verbs[access_of(f)], text, size);
+	} else if (f->stack_overflow) {
 		snprintf(text, size, "its private memory does not fit on the %llu MiB stack of a compute unit",
 			 MCL_CU_STACK_SIZE >> 20);
 	} else if (is_access(f)) {

@@ -19,11 +19,22 @@
 
 /* All of it is sparse; the second is for processes with a limit on their address space. */
 static const struct {
-	uint64_t code_size, guard_size;
+	uint64_t code_size;
+	/* Below a unit's stack frames may be so large that they do not end in the gap; what else goes wrong goes wrong in small steps. */
+	uint64_t gaps[MCL_GAPS];
 } variants[] = {
-	{ 256 * MIB, 24 * MIB },
-	{ 32 * MIB, 256 << 10 },
+	{ 256 * MIB, { 24 * MIB, MIB, MIB } },
+	{ 32 * MIB, { 256 << 10, 64 << 10, 64 << 10 } },
 };
+
+static uint64_t stride_of(const uint64_t *gaps)
+{
+	uint64_t stride = MCL_CU_REST_SIZE;
+
+	for (unsigned int i = 0; i < MCL_GAPS; i++)
+		stride += gaps[i];
+	return stride;
+}
 
 static uint64_t place(uint64_t *end, uint64_t size)
 {
@@ -35,7 +46,7 @@ static uint64_t place(uint64_t *end, uint64_t size)
 
 static void make_layout(struct mcl_window_layout *l, uint32_t cus, uint64_t image, unsigned int variant)
 {
-	const uint64_t stride = variants[variant].guard_size + MCL_CU_REST_SIZE;
+	const uint64_t stride = stride_of(variants[variant].gaps);
 	uint64_t end = 0;
 
 	l->control_size = sizeof(struct mcl_engine_control) + cus * sizeof(struct mcl_cu) +
@@ -52,25 +63,42 @@ static void make_layout(struct mcl_window_layout *l, uint32_t cus, uint64_t imag
 	l->total_size = end;
 }
 
-static int fill_unit(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t index, uint64_t guard)
+/* The next @size bytes. */
+static uint64_t take(uint64_t *at, uint64_t size)
+{
+	const uint64_t start = *at;
+
+	*at += size;
+	return start;
+}
+
+static int make_gap(struct mcl_cu *cu, enum mcl_gap gap, uint64_t *at, const uint64_t *gaps)
+{
+	cu->gaps[gap].start = take(at, gaps[gap]);
+	cu->gaps[gap].size = gaps[gap];
+	return mprotect((void *)(uintptr_t)cu->gaps[gap].start, gaps[gap], PROT_NONE) ? -errno : 0;
+}
+
+static int fill_unit(struct mcl_engine_control *c, struct mcl_cu *cu, uint32_t index, const uint64_t *gaps)
 {
 	uint64_t at = c->stacks + index * c->cu_stride;
+	int err;
 
 	cu->index = index;
 	atomic_store(&cu->packet, MCL_CU_NONE);
-	cu->guard_low = at;
-	at += guard;
-	cu->stack_low = at;
-	at += MCL_CU_STACK_SIZE;
+	err = make_gap(cu, MCL_GAP_BELOW, &at, gaps);
+	cu->stack_low = take(&at, MCL_CU_STACK_SIZE);
 	cu->stack_top = at;
-	cu->signal_stack = at;
-	at += MCL_CU_SIGNAL_STACK_SIZE;
-	cu->local_memory = at;
-	at += MCL_CU_LOCAL_SIZE;
-	cu->args = at;
-	at += MCL_CU_ARGS_SIZE;
-	cu->printf_buffer = at;
-	return mprotect((void *)(uintptr_t)cu->guard_low, guard, PROT_NONE) ? -errno : 0;
+	cu->guard.stack = at;
+	err = err ? err : make_gap(cu, MCL_GAP_ABOVE, &at, gaps);
+	cu->local_memory = take(&at, MCL_CU_LOCAL_SIZE);
+	err = err ? err : make_gap(cu, MCL_GAP_LOCAL, &at, gaps);
+	cu->args = take(&at, MCL_CU_ARGS_SIZE);
+	cu->printf_buffer = take(&at, MCL_CU_PRINTF_SIZE);
+	cu->signal_stack = take(&at, MCL_CU_SIGNAL_STACK_SIZE);
+	at += MCL_CU_ENGINE_STACK_SIZE;
+	cu->engine_stack_top = at;
+	return err;
 }
 
 static void init_spin(struct mcl_spin *spin, uint64_t us)
@@ -78,7 +106,7 @@ static void init_spin(struct mcl_spin *spin, uint64_t us)
 	atomic_store(&spin->limit, us * mcl_clock_ticks_per_us());
 }
 
-static int fill_control(struct mcl_backend *b, uint64_t guard)
+static int fill_control(struct mcl_backend *b, const uint64_t *gaps)
 {
 	const struct mcl_window_layout *const l = &b->window.layout;
 	struct mcl_engine_control *const c = b->control;
@@ -93,7 +121,7 @@ static int fill_control(struct mcl_backend *b, uint64_t guard)
 	c->cus = at;
 	c->rings = at + b->cu_count * sizeof(struct mcl_cu);
 	c->stacks = b->window.base + l->stacks_offset;
-	c->cu_stride = guard + MCL_CU_REST_SIZE;
+	c->cu_stride = stride_of(gaps);
 	c->cu_count = b->cu_count;
 	init_spin(&c->bell.spin, spin_us);
 	init_spin(&b->spin, spin_us);
@@ -104,7 +132,7 @@ static int fill_control(struct mcl_backend *b, uint64_t guard)
 	c->boot.kind = MCL_BOOT_SHARED;
 	b->cus = (struct mcl_cu *)(uintptr_t)c->cus;
 	for (uint32_t i = 0; i < b->cu_count; i++) {
-		err = fill_unit(c, &b->cus[i], i, guard);
+		err = fill_unit(c, &b->cus[i], i, gaps);
 		if (err)
 			return err;
 	}
@@ -141,7 +169,7 @@ int mcl_layout_create(struct mcl_backend *b, struct mcl_reason *why)
 		return err;
 	b->control = (struct mcl_engine_control *)(uintptr_t)(b->window.base + layout.control_offset);
 	/* cppcheck-suppress arrayIndexOutOfBounds ; a loop that ran to its end left an error */
-	err = fill_control(b, variants[v].guard_size);
+	err = fill_control(b, variants[v].gaps);
 	if (err) {
 		mcl_reason(why, err, "cannot set up the device's window: %s", strerror(-err));
 		goto err_window;
@@ -158,7 +186,7 @@ int mcl_layout_create(struct mcl_backend *b, struct mcl_reason *why)
 		goto err_heap;
 	b->params.window = &b->window;
 	b->params.engine_entry = ((const struct mcl_engine_image *)(uintptr_t)image)->entry;
-	b->params.engine_stack = b->cus[0].stack_top;
+	b->params.engine_stack = b->cus[0].engine_stack_top;
 	b->params.engine_elf = file.bytes;
 	b->params.engine_elf_size = file.size;
 	return 0;
