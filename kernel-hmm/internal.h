@@ -69,6 +69,7 @@
 
 struct dentry;
 struct hm_context;
+struct hm_region;
 struct hm_vram;
 
 /* ---- account.c ---- */
@@ -159,15 +160,10 @@ bool hm_event_next(struct hm_account *account, struct hmm_mirror_event *record);
 #define HM_PTE_HUGE	BIT_ULL(59)	/* only in answers of hm_table_lookup() */
 #define HM_PTE_PFN	(BIT_ULL(52) - 1)
 
-/* The pages of 2 MiB: one entry or an array of them. Indices are page numbers. */
-struct hm_block {
-	u64 huge;
-	u64 *pte;
-	unsigned int present;		/* entries in pte */
-};
-
+/* Indices are page numbers. */
 struct hm_table {
-	struct xarray blocks;		/* by index / HM_BLOCK_PAGES */
+	struct xarray regions;		/* of 64 blocks */
+	struct hm_region *last;		/* that was looked at, or NULL */
 };
 
 void hm_table_init(struct hm_table *table);

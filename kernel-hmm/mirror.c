@@ -101,13 +101,14 @@ static inline u64 hm_entry(unsigned long index, unsigned long pfn)
 
 /*
  * The core's answers for @n pages from @index on become entries. As hm_entry(), but with less
- * to do for pages that are all present (@full) and not in VRAM: what is said of those
- * is an entry but for the order. Returns how many are not 0.
+ * to do for pages that are not in VRAM, and least if all are present (@full): what is said of
+ * those is an entry but for the order. Returns how many are not 0.
  */
 static unsigned long hm_entries(struct hm_context *ctx, unsigned long index, unsigned long *pfns,
 				unsigned long n, bool full)
 {
 	const unsigned long frames = ~(unsigned long)HMM_PFN_FLAGS;
+	const unsigned long entry = frames | HMM_PFN_VALID | HMM_PFN_WRITE;
 	unsigned long first, vram, stored = 0, i;
 
 	static_assert(HM_PTE_VALID == HMM_PFN_VALID && HM_PTE_WRITE == HMM_PFN_WRITE);
@@ -116,12 +117,15 @@ static unsigned long hm_entries(struct hm_context *ctx, unsigned long index, uns
 		if (unlikely((pfns[i] & frames) - first < vram))
 			pfns[i] = hm_entry(index + i, pfns[i]);
 		else
-			pfns[i] &= frames | HMM_PFN_VALID | HMM_PFN_WRITE;
+			pfns[i] &= entry;
 	}
 	if (full)
 		return n;
 	for (i = 0; i < n; i++) {
-		pfns[i] = hm_entry(index + i, pfns[i]);
+		if (unlikely((pfns[i] & frames) - first < vram))
+			pfns[i] = hm_entry(index + i, pfns[i]);
+		else
+			pfns[i] = hm_present(pfns[i]) ? pfns[i] & entry : 0;
 		stored += !!pfns[i];
 	}
 	return stored;
