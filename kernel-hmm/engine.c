@@ -57,44 +57,57 @@ static void hm_engine_dirty(u64 entry)
 }
 
 /*
- * Insert the entry of one page. 0: the device page table does not hold it. Until it
- * does, no page table is built: one entry of 2 MiB might take its place.
+ * Insert the entry of one page, or what the context's end makes of that. 0: the device page
+ * table does not hold it. The engine's page table is there, and context.lock is held.
  */
-static vm_fault_t hm_engine_install(struct hm_context *ctx, struct vm_fault *vmf)
+static vm_fault_t hm_engine_insert(struct hm_context *ctx, struct vm_fault *vmf, u64 entry)
 {
 	struct vm_area_struct *vma = vmf->vma;
 	vm_flags_t flags = vma->vm_flags;
 	vm_fault_t ret;
+
+	if (ctx->dead)
+		return VM_FAULT_SIGBUS;
+	if (!entry)
+		return 0;
+	if (!(entry & HM_PTE_WRITE))
+		flags &= ~VM_WRITE;
+	ret = vmf_insert_pfn_prot(vma, vmf->address & PAGE_MASK, entry & HM_PTE_PFN,
+				  vm_get_page_prot(flags));
+	if (flags & VM_WRITE)
+		hm_engine_dirty(entry);
+	if (entry & HM_PTE_VRAM)
+		hm_vram_touch(entry & HM_PTE_PFN);
+	hm_count(ctx->account, HMM_MIRROR_COUNT_INSERTED_4K, 1);
+	return ret;
+}
+
+/*
+ * The same with no lock held. Until the device page table holds it, no page table is built:
+ * one entry of 2 MiB might take its place.
+ */
+static vm_fault_t hm_engine_install(struct hm_context *ctx, struct vm_fault *vmf)
+{
+	pmd_t pmd = READ_ONCE(*vmf->pmd);
+	bool ready = !pmd_none(pmd) && !pmd_leaf(pmd);
+	vm_fault_t ret = 0;
 	u64 entry;
 
 	mutex_lock(&ctx->lock);
 	entry = hm_engine_entry(ctx, vmf);
-	ret = ctx->dead ? VM_FAULT_SIGBUS : 0;
+	if (ready || !entry || ctx->dead)
+		ret = hm_engine_insert(ctx, vmf, entry);
 	mutex_unlock(&ctx->lock);
-	if (ret || !entry)
+	if (ready || ret || !entry)
 		return ret;
 
 	mutex_lock(&ctx->install);
 	ret = hm_engine_prepare(vmf);
-	if (ret)
-		goto out;
-	mutex_lock(&ctx->lock);
-	entry = hm_engine_entry(ctx, vmf);
-	if (ctx->dead) {
-		ret = VM_FAULT_SIGBUS;
-	} else if (entry) {
-		if (!(entry & HM_PTE_WRITE))
-			flags &= ~VM_WRITE;
-		ret = vmf_insert_pfn_prot(vma, vmf->address & PAGE_MASK, entry & HM_PTE_PFN,
-					  vm_get_page_prot(flags));
-		if (flags & VM_WRITE)
-			hm_engine_dirty(entry);
-		if (entry & HM_PTE_VRAM)
-			hm_vram_touch(entry & HM_PTE_PFN);
-		hm_count(ctx->account, HMM_MIRROR_COUNT_INSERTED_4K, 1);
+	if (!ret) {
+		mutex_lock(&ctx->lock);
+		ret = hm_engine_insert(ctx, vmf, hm_engine_entry(ctx, vmf));
+		mutex_unlock(&ctx->lock);
 	}
-	mutex_unlock(&ctx->lock);
-out:
 	mutex_unlock(&ctx->install);
 	return ret;
 }
@@ -140,6 +153,14 @@ static vm_fault_t hm_engine_fault(struct vm_fault *vmf)
 	if (hm_queue_take_verdict(&ctx->queue, vmf->pgoff)) {
 		hm_count(ctx->account, HMM_MIRROR_COUNT_FAILED, 1);
 		return VM_FAULT_SIGSEGV;
+	}
+	if (!(vmf->flags & FAULT_FLAG_RETRY_NOWAIT) &&
+	    hm_service_covers(&ctx->service, vmf->pgoff, vmf->pgoff) &&
+	    hm_mirror_fault_try(ctx, vmf->pgoff, vmf->flags & FAULT_FLAG_WRITE)) {
+		hm_queue_answer(ctx, vmf->pgoff, vmf->pgoff, 0);
+		ret = hm_engine_install(ctx, vmf);
+		if (ret)
+			return ret;
 	}
 	return hm_engine_wait(ctx, vmf, generation);
 }

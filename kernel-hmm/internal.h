@@ -23,7 +23,8 @@
  *
  * Locks, outermost first:
  *
- *   mmap_lock or VMA lock   of one process, host or engine, never both
+ *   mmap_lock or VMA lock   of one process, host or engine; with an engine's, a host's is
+ *                           tried for, never waited for
  *   hm_family               (mutex) who is host, who is engine
  *   context.install         (mutex) building the engine's page table
  *   context.lock            (mutex) the device page table and everything in the
@@ -253,6 +254,7 @@ bool hm_context_is_host(struct mm_struct *mm);
 int hm_mirror_range(struct hm_context *ctx, unsigned long first, unsigned long last, u32 flags,
 		    u64 *done);
 int hm_mirror_fault(struct hm_context *ctx, unsigned long index, bool write);
+bool hm_mirror_fault_try(struct hm_context *ctx, unsigned long index, bool write);
 int hm_mirror_peek(struct hm_context *ctx, unsigned long first, unsigned long n, u8 *pages);
 void hm_mirror_explain(struct hm_context *ctx, unsigned long first, unsigned long npages,
 		       u8 *results);

@@ -19,7 +19,22 @@ struct hm_wish {
 	unsigned long must_first, must_last;	/* ... that must be; none if first > last */
 	bool write;				/* must be writable */
 	bool part;				/* of a block; if that could be huge, say so */
+	bool try;				/* only if it is there, and without waiting */
 };
+
+/* As hm_range_fault(), but faults nothing in. -EAGAIN: mmap_lock is not to be had. */
+static int hm_range_try(struct hmm_range *range)
+{
+	struct mm_struct *mm = range->notifier->mm;
+	int ret;
+
+	range->notifier_seq = mmu_interval_read_begin(range->notifier);
+	if (!mmap_read_trylock(mm))
+		return -EAGAIN;
+	ret = hmm_range_fault(range);
+	mmap_read_unlock(mm);
+	return ret;
+}
 
 /* Ask the core. mmap_lock is taken here. -EBUSY: the range changed, ask again. */
 static int hm_wish_snapshot(const struct hm_wish *wish, struct hmm_range *range)
@@ -29,6 +44,8 @@ static int hm_wish_snapshot(const struct hm_wish *wish, struct hmm_range *range)
 	memset(range->hmm_pfns, 0, (wish->last - wish->first + 1) * sizeof(*range->hmm_pfns));
 	range->default_flags = 0;
 	range->pfn_flags_mask = 0;
+	if (wish->try)
+		return hm_range_try(range);
 	if (wish->must_first <= wish->first && wish->must_last >= wish->last) {
 		range->default_flags = need;
 	} else if (wish->must_first <= wish->must_last) {
@@ -226,7 +243,8 @@ static void hm_pfns_free(unsigned long *few, unsigned long *pfns)
 
 /*
  * Fulfil one wish. @pfns has room for its pages. The host's mm is in use. -ERANGE: the
- * wish is a part of a huge page, and says that this is to be said.
+ * wish is a part of a huge page, and says that this is to be said. Any error for one that
+ * is only tried: it is to be fulfilled without locks.
  */
 static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 			  unsigned long *pfns, u64 *done, struct hm_tally *tally)
@@ -253,7 +271,7 @@ static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 		range.start = ask.first << PAGE_SHIFT;
 		range.end = (ask.last + 1) << PAGE_SHIFT;
 		ret = hm_wish_snapshot(&ask, &range);
-		if (ret == -EBUSY)
+		if (ret == -EBUSY && !wish->try)
 			continue;
 		if (ret == -EINTR || ret == -ENOMEM)
 			return ret;
@@ -261,7 +279,7 @@ static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 			return ret == -EPERM ? -EACCES : -EFAULT;
 		if (!hm_wish_granted(&ask, pfns, &full)) {
 			/* Nobody's owner: what is in VRAM comes home first. */
-			if (!range.dev_private_owner)
+			if (wish->try || !range.dev_private_owner)
 				return -EFAULT;
 			range.dev_private_owner = NULL;
 			continue;
@@ -287,7 +305,7 @@ static int hm_wish_fulfil(struct hm_context *ctx, const struct hm_wish *wish,
 		else
 			ret = hm_wish_store(ctx, wish, pfns, &huge, full, done, tally);
 		mutex_unlock(&ctx->lock);
-		if (ret != -EAGAIN)
+		if (ret != -EAGAIN || wish->try)
 			return ret;
 	}
 }
@@ -340,8 +358,15 @@ out:
 	return ret;
 }
 
-static void hm_mirror_count_served(struct hm_account *account, bool write, u64 pages, u64 ns)
+/* @served: the fault is; else @tally may have something nevertheless. */
+static void hm_mirror_count_served(struct hm_account *account, bool write, bool served,
+				   const struct hm_tally *tally, u64 ns)
 {
+	u64 pages = hm_tally_pages(tally);
+
+	hm_account_moves(account, HMM_MIRROR_WAY_MAPPED, HMM_MIRROR_CAUSE_SERVICE, tally, ns);
+	if (!served)
+		return;
 	hm_count(account, HMM_MIRROR_COUNT_SERVED, 1);
 	hm_count(account, HMM_MIRROR_COUNT_SERVED_PAGES, pages);
 	hm_count(account, HMM_MIRROR_COUNT_NS_SERVED, ns);
@@ -415,13 +440,40 @@ int hm_mirror_fault(struct hm_context *ctx, unsigned long index, bool write)
 	ret = pfns ? hm_mirror_around(ctx, index, &tally) : -ENOMEM;
 	if (!ret && !hm_mirror_granted(ctx, index, write))
 		ret = hm_wish_fulfil(ctx, &page, pfns, &done, &tally);
-	hm_account_moves(ctx->account, HMM_MIRROR_WAY_MAPPED, HMM_MIRROR_CAUSE_SERVICE, &tally,
-			 ktime_get_ns() - began);
 	mmput(ctx->mm);
-	if (!ret)
-		hm_mirror_count_served(ctx->account, write, hm_tally_pages(&tally),
-				       ktime_get_ns() - began);
+	hm_mirror_count_served(ctx->account, write, !ret, &tally, ktime_get_ns() - began);
 	return ret;
+}
+
+/*
+ * The same within a device fault, a lock of whose process is held: that is spared a second
+ * fault, and all that goes with it. Only for what is there already, and not a huge page; and
+ * only if the host's mmap_lock is free: nobody waits for one with another. False: do
+ * it without locks.
+ */
+bool hm_mirror_fault_try(struct hm_context *ctx, unsigned long index, bool write)
+{
+	const struct hm_wish wish = {
+		.first = round_down(index, HM_UNIT_PAGES),
+		.last = round_down(index, HM_UNIT_PAGES) + HM_UNIT_PAGES - 1,
+		.must_first = index,
+		.must_last = index,
+		.write = write,
+		.part = true,
+		.try = true,
+	};
+	unsigned long pfns[HM_UNIT_PAGES];
+	u64 began = ktime_get_ns(), done = 0;
+	struct hm_tally tally = { 0 };
+	int ret;
+
+	if (!mmget_not_zero(ctx->mm))
+		return false;
+	ret = hm_wish_fulfil(ctx, &wish, pfns, &done, &tally);
+	/* If that was its last user, the host ends elsewhere. */
+	mmput_async(ctx->mm);
+	hm_mirror_count_served(ctx->account, write, !ret, &tally, ktime_get_ns() - began);
+	return !ret;
 }
 
 /*
