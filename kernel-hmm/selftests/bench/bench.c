@@ -136,6 +136,22 @@ static double round_trip(void)
 	return median(&series);
 }
 
+/*
+ * The same, when the system has ended what it does for itself after its start (it checks
+ * its signatures in the background, which doubled a round trip): two in a row agree.
+ */
+static double settled_round_trip(void)
+{
+	double before, trip = round_trip(), deadline = now() + 20e9;
+
+	do {
+		before = trip;
+		trip = round_trip();
+		EXPECT_EQ(now() < deadline, 1);
+	} while (trip < 0.98 * before || trip > 1.02 * before);
+	return trip;
+}
+
 /* One block to another; both are there already. */
 static double copy_block(void)
 {
@@ -187,15 +203,17 @@ static void fault_pager(struct rig *rig, struct series *series)
 	munmap(p, FAULTS * PAGE);
 }
 
-/* The same without a pager: page by page, and one page of each 64 KiB and 2 MiB. */
+/*
+ * The same without a pager: page by page, and one page of each 64 KiB and 2 MiB. Of these
+ * there are 64, for the message that starts the engine, a round trip, not to count.
+ */
 static void fault_served(struct rig *rig, struct series *series, uint64_t stride)
 {
-	uint64_t size = SIZE, before = rig_count(rig, HMM_MIRROR_COUNT_FAULTS);
+	uint64_t size = stride == PAGE ? BLOCK : stride == BLOCK ? 4 * SIZE : SIZE;
+	uint64_t before = rig_count(rig, HMM_MIRROR_COUNT_FAULTS);
 	uint64_t served = rig_count(rig, HMM_MIRROR_COUNT_SERVED);
 	uint8_t *p;
 
-	if (stride == PAGE)
-		size = BLOCK;
 	p = arena_small(0, size);
 	rig_service(rig, p, size, HMM_MIRROR_SERVICE_KERNEL);
 	add(series, touch(rig, p, size, stride, false));
@@ -318,7 +336,7 @@ int main(void)
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	floor_fd = open("/dev/hmm_floor", O_RDWR | O_CLOEXEC);
-	trip = round_trip();
+	trip = settled_round_trip();
 	/* Before this process has a mirror. */
 	for (i = 0; floor_fd >= 0 && i < 2; i++)
 		for (round = 0; round < ROUNDS; round++) {
