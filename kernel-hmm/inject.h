@@ -31,6 +31,7 @@ enum hm_inject_point {
 	HM_INJECT_BACKING,	/* 2 MiB in a row to stand for VRAM */
 	HM_INJECT_RAM_2M,	/* system memory for a huge page, */
 	HM_INJECT_RAM_4K,	/* ... for a page */
+	HM_INJECT_LINGER,	/* nothing fails: pages take long to come home */
 	HM_INJECT_MAX,
 };
 

@@ -53,21 +53,25 @@ void inject_stop(void)
 	set("0");
 }
 
+/* Without malloc(), which might wait for a lock that somebody holds who is met at a point. */
 uint64_t injected(enum point point)
 {
-	unsigned long long passed, failed;
+	unsigned long long failed;
 	unsigned int number;
-	FILE *file = fopen(FILE_NAME, "r");
+	char text[4096], *line = text;
+	int fd = open(FILE_NAME, O_RDONLY);
+	ssize_t size = read(fd, text, sizeof(text) - 1);
 
-	EXPECT_NE((long)file, 0);
-	while (fscanf(file, "%u %*s %llu %llu", &number, &passed, &failed) == 3) {
-		if (number == point) {
-			fclose(file);
-			return failed;
-		}
+	EXPECT_GE(size, 0);
+	close(fd);
+	text[size] = 0;
+	while (sscanf(line, "%u %*s %*u %llu", &number, &failed) == 2 && number != point) {
+		line = strchr(line, '\n');
+		EXPECT_NE((long)line, 0);
+		line++;
 	}
-	printf("# no point %u\n", point);
-	exit(STATUS_FAIL);
+	EXPECT_EQ(number, point);
+	return failed;
 }
 
 /* Nonsense is refused. */
@@ -372,13 +376,13 @@ TEST(inject_everything)
 
 		for (service = false;; service = true) {
 			work(seed, service);
-			for (point = POINT_PFNS; point < POINT_MAX; point++)
+			for (point = POINT_PFNS; point < POINT_LINGER; point++)
 				failed[point] += injected(point);
 			if (service)
 				break;
 		}
 	}
-	for (point = POINT_PFNS; point < POINT_MAX; point++) {
+	for (point = POINT_PFNS; point < POINT_LINGER; point++) {
 		if (point >= POINT_EXCLUSIVE && point != POINT_PAGE_TABLE &&
 		    point != POINT_VERDICT && point != POINT_SERVICE && !rig_can_migrate())
 			continue;

@@ -16,9 +16,10 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "inject.h"
 #include "rig.h"
 
-#define ROUNDS 80
+#define ROUNDS 24ul
 
 /* Anonymous pages that are mapped, as the system counts them; it shows no less than 0. */
 static long anon_pages(void)
@@ -36,7 +37,7 @@ static long anon_pages(void)
 }
 
 /* So many pages, for them to be missed. */
-#define BALLAST (ROUNDS / 4 * BLOCK)
+#define BALLAST (ROUNDS * BLOCK)
 
 static void *ballast(void)
 {
@@ -71,60 +72,93 @@ static void migrate_huge(struct rig *rig, void *p, uint64_t count)
 	EXPECT_EQ(rig_count(rig, HMM_MIRROR_COUNT_TO_VRAM_2M), count);
 }
 
-struct zapper {
-	void *address;
-	unsigned int delay;
-	pthread_barrier_t barrier;
+/* What all tests here have in common. */
+struct zap {
+	struct rig rig;
+	uint8_t *block;		/* a huge page in VRAM */
+	void *weight;
+	long before;		/* anonymous pages */
+	unsigned int round;
+	unsigned int met;	/* rounds in which it was unmapped on its way home */
+	volatile bool home;	/* it has come */
 };
 
-static void *zap(void *argument)
+static void zap_begin(struct zap *zap)
 {
-	struct zapper *zapper = argument;
+	need_inject();
+	memset(zap, 0, sizeof(*zap));
+	rig_open_vram(&zap->rig, NULL);
+	zap->weight = ballast();
+	zap->before = anon_pages();
+}
 
-	pthread_barrier_wait(&zapper->barrier);
-	usleep(zapper->delay);
-	EXPECT_EQ(madvise(zapper->address, BLOCK, MADV_DONTNEED), 0);
-	return NULL;
+/* Another round. What comes home takes 20 ms for it. False: there were enough. */
+static bool zap_next(struct zap *zap)
+{
+	if (zap->round++ == ROUNDS)
+		return false;
+	zap->block = arena_huge(0, BLOCK);
+	migrate_huge(&zap->rig, zap->block, zap->round);
+	zap->home = false;
+	inject(1, 1, POINTS(POINT_LINGER));
+	return true;
+}
+
+/* Wait until it is on its way. */
+static void zap_wait(struct zap *zap)
+{
+	while (!injected(POINT_LINGER) && !zap->home)
+		usleep(100);
+}
+
+static void zap_round_end(struct zap *zap)
+{
+	inject_stop();
+	EXPECT_EQ(rig_count(&zap->rig, HMM_MIRROR_COUNT_VRAM_PAGES), 0);
+	munmap(zap->block, BLOCK);
+}
+
+/* It is met each time, unless the machine sleeps. */
+static void zap_end(struct zap *zap)
+{
+	printf("# met in %u of %lu rounds\n", zap->met, ROUNDS);
+	EXPECT_GE(zap->met, ROUNDS / 2);
+	expect_anon_pages(zap->before);
+	munmap(zap->weight, BALLAST);
+	rig_close(&zap->rig);
 }
 
 typedef void (*bring_home)(struct rig *rig, void *p);
 
-/* Returns how many rounds found the memory gone, of ROUNDS. */
-static unsigned int zap_by_thread(bring_home home)
+static void *zap_from_thread(void *argument)
 {
-	unsigned int seed = 3, i, gone = 0;
-	struct zapper zapper;
-	struct rig rig;
-	void *weight;
-	long before;
+	struct zap *zap = argument;
 
-	rig_open_vram(&rig, NULL);
-	weight = ballast();
-	before = anon_pages();
-	for (i = 0; i < ROUNDS; i++) {
-		void *p = arena_huge(0, BLOCK);
+	zap_wait(zap);
+	zap->met += !zap->home;
+	EXPECT_EQ(madvise(zap->block, BLOCK, MADV_DONTNEED), 0);
+	return NULL;
+}
+
+static void zap_by_thread(bring_home bring)
+{
+	struct zap zap;
+
+	zap_begin(&zap);
+	while (zap_next(&zap)) {
 		pthread_t thread;
 		uint64_t word;
 
-		zapper.address = p;
-		zapper.delay = rand_r(&seed) % 4000;
-		pthread_barrier_init(&zapper.barrier, NULL, 2);
-		migrate_huge(&rig, p, i + 1);
-		EXPECT_EQ(pthread_create(&thread, NULL, zap, &zapper), 0);
-		pthread_barrier_wait(&zapper.barrier);
-		home(&rig, p);
-		word = *(volatile uint64_t *)(p + 8);
+		EXPECT_EQ(pthread_create(&thread, NULL, zap_from_thread, &zap), 0);
+		bring(&zap.rig, zap.block);
+		zap.home = true;
+		word = *(volatile uint64_t *)(zap.block + 8);
 		EXPECT_EQ(word == 0 || word == 2, 1);
-		gone += !word;
 		pthread_join(thread, NULL);
-		EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_VRAM_PAGES), 0);
-		EXPECT_EQ(host_sum(p + PAGE, BLOCK - PAGE), 0);
-		munmap(p, BLOCK);
+		EXPECT_EQ(host_sum(zap.block, BLOCK), 0);
+		zap_round_end(&zap);
 	}
-	expect_anon_pages(before);
-	munmap(weight, BALLAST);
-	rig_close(&rig);
-	return gone;
+	zap_end(&zap);
 }
 
 static void by_touch(struct rig *rig, void *p)
@@ -159,7 +193,7 @@ static void by_mem_file(struct rig *rig, void *p)
 
 TEST(zap_touched)
 {
-	EXPECT_GE(zap_by_thread(by_touch), 1);
+	zap_by_thread(by_touch);
 }
 
 TEST(zap_evicted)
@@ -177,49 +211,45 @@ TEST(zap_touched_by_system)
 	zap_by_thread(by_mem_file);
 }
 
-/* A child has it as well, and ends, or unmaps it. */
-static void zap_by_child(bring_home home)
+/* In a child, which has the page from fork: wait, unmap or end. Status 1: it came too late. */
+static void zap_in_child(struct zap *zap, int home)
 {
-	unsigned int seed = 5, i;
-	struct rig rig;
-	void *weight;
-	long before;
+	char c;
 
-	rig_open_vram(&rig, NULL);
-	weight = ballast();
-	before = anon_pages();
-	for (i = 0; i < ROUNDS; i++) {
-		void *p = arena_huge(0, BLOCK);
-		unsigned int delay = rand_r(&seed) % 4000;
-		int status, go[2];
+	while (!injected(POINT_LINGER) && read(home, &c, 1) < 0)
+		usleep(100);
+	if (zap->round & 1)
+		munmap(zap->block, BLOCK);
+	_exit(read(home, &c, 1) >= 0);
+}
+
+static void zap_by_child(bring_home bring)
+{
+	struct zap zap;
+
+	zap_begin(&zap);
+	while (zap_next(&zap)) {
+		int status, home[2];
 		pid_t pid;
-		char c;
 
-		migrate_huge(&rig, p, i + 1);
-		EXPECT_EQ(pipe(go), 0);
+		EXPECT_EQ(pipe2(home, O_NONBLOCK), 0);
 		pid = fork();
 		EXPECT_GE(pid, 0);
 		if (!pid) {
-			close(go[1]);
-			(void)!read(go[0], &c, 1);
-			usleep(delay);
-			if (i & 1)
-				munmap(p, BLOCK);
-			_exit(0);
+			close(home[1]);
+			zap_in_child(&zap, home[0]);
 		}
-		close(go[0]);
-		close(go[1]);
-		home(&rig, p);
-		EXPECT_EQ(*(volatile uint64_t *)(p + 8), 2);
+		bring(&zap.rig, zap.block);
+		close(home[1]);
+		EXPECT_EQ(*(volatile uint64_t *)(zap.block + 8), 2);
 		EXPECT_EQ(waitpid(pid, &status, 0), pid);
-		EXPECT_EQ(status, 0);
-		EXPECT_EQ(host_check(p, BLOCK, 1), 0);
-		EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_VRAM_PAGES), 0);
-		munmap(p, BLOCK);
+		EXPECT_EQ(WIFEXITED(status), 1);
+		zap.met += !WEXITSTATUS(status);
+		close(home[0]);
+		EXPECT_EQ(host_check(zap.block, BLOCK, 1), 0);
+		zap_round_end(&zap);
 	}
-	expect_anon_pages(before);
-	munmap(weight, BALLAST);
-	rig_close(&rig);
+	zap_end(&zap);
 }
 
 TEST(zap_child_touched)
