@@ -4,8 +4,8 @@
 # ctest's side of the tests that run in the virtual machine.
 #
 #   ctest.sh run FOLDER [OPTION OF dev vm]... -- CMD...
-#            boot once, run CMD there and keep what it prints, KTAP, in FOLDER.
-#            Succeeds in any case: the tests below judge.
+#            boot once, run CMD there and keep what it prints, KTAP, in FOLDER, where it
+#            can be followed, as with ctest -V. Succeeds in any case: the tests below judge.
 #   ctest.sh boot FOLDER [OPTION OF dev vm]... -- CMD...
 #            boot for CMD alone, whose output and status are the test's.
 #   ctest.sh machine FOLDER     did the machine work, without a complaint?
@@ -41,9 +41,9 @@ boot)
 	;;
 run)
 	fetch
-	"$repo/dev" vm "$@" >"$folder/ktap" 2>"$folder/errors"
-	echo $? >"$folder/status"
-	grep -vE '^# ' "$folder/ktap"
+	"$repo/dev" vm "$@" 2>"$folder/errors" | tee "$folder/ktap" |
+		grep --line-buffered -E '^(# begin |ok |not ok |1\.\.)'
+	echo "${PIPESTATUS[0]}" >"$folder/status"
 	exit 0
 	;;
 machine)
