@@ -179,14 +179,20 @@ static vm_fault_t hm_engine_huge_fault(struct vm_fault *vmf, unsigned int order)
 	unsigned long first = round_down(vmf->pgoff, HM_BLOCK_PAGES);
 	vm_fault_t ret = VM_FAULT_FALLBACK;
 	u64 entry;
+	pmd_t pmd;
 
 	if (order != HPAGE_PMD_ORDER)
 		return VM_FAULT_FALLBACK;
 
+	hm_inject_sleep(HM_INJECT_TARRY, 500);
 	mutex_lock(&ctx->install);
 	mutex_lock(&ctx->lock);
+	pmd = READ_ONCE(*vmf->pmd);
+	/* Another thread built a page table since the core looked, and that stays. */
+	if (!pmd_none(pmd) && !pmd_leaf(pmd))
+		goto out;
 	/* Read-only before: off with it, and this is still a write; see hm_engine_mkwrite(). */
-	if (!pmd_none(READ_ONCE(*vmf->pmd)))
+	if (!pmd_none(pmd))
 		hm_engine_shoot_down(ctx, vmf->pgoff, vmf->pgoff);
 	if (ctx->dead || address < vma->vm_start || address + HM_BLOCK_SIZE > vma->vm_end ||
 	    ((address >> PAGE_SHIFT) ^ (vmf->pgoff - ((vmf->address - address) >> PAGE_SHIFT))) %

@@ -11,7 +11,6 @@
  * fork, madvise and the OOM reaper. Otherwise it is split first, which turns all its
  * mappings into entries of 4 KiB at once; those are understood by everybody.
  */
-#include <linux/delay.h>
 #include <linux/highmem.h>
 #include <linux/ktime.h>
 #include <linux/leafops.h>
@@ -36,13 +35,6 @@ static void hm_copy_from_vram(struct page *to, struct page *vram, unsigned long 
 		backing = hm_vram_run(vram + i, &run);
 		hm_copy_pages(to + i, backing, run);
 	}
-}
-
-/* For tests: time for somebody to meet pages that are on their way. */
-static void hm_linger(void)
-{
-	if (hm_inject(HM_INJECT_LINGER))
-		msleep(20);
 }
 
 /*
@@ -118,7 +110,7 @@ static int hm_to_ram(struct hm_home *home, struct page *fault, bool huge)
 			ret = -ENOMEM;
 	}
 	hm_copy_flush(&copy);
-	hm_linger();
+	hm_inject_sleep(HM_INJECT_LINGER, 20);
 	migrate_vma_pages(&args);
 	hm_tally_moved(src, dst, home->start >> PAGE_SHIFT, args.npages, NULL, &tally);
 	migrate_vma_finalize(&args);
@@ -350,7 +342,7 @@ static void hm_evict_isolated(unsigned long *src, unsigned long *dst, unsigned l
 		if (src[i] & MIGRATE_PFN_MIGRATE)
 			hm_to_ram_one(NULL, 0, src[i], &dst[i], &copy, GFP_TRANSHUGE);
 	hm_copy_flush(&copy);
-	hm_linger();
+	hm_inject_sleep(HM_INJECT_LINGER, 20);
 	migrate_device_pages(src, dst, npages);
 	hm_tally_moved(src, dst, 0, npages, NULL, tally);
 	migrate_device_finalize(src, dst, npages);

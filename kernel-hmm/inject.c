@@ -51,6 +51,7 @@ static const char * const hm_inject_names[] = {
 	[HM_INJECT_RAM_2M] = "ram_2m",
 	[HM_INJECT_RAM_4K] = "ram_4k",
 	[HM_INJECT_LINGER] = "linger",
+	[HM_INJECT_TARRY] = "tarry",
 };
 
 bool hm_inject_now(enum hm_inject_point point)

@@ -7,6 +7,7 @@
 #ifndef HM_INJECT_H
 #define HM_INJECT_H
 
+#include <linux/delay.h>
 #include <linux/jump_label.h>
 #include <linux/types.h>
 
@@ -31,7 +32,8 @@ enum hm_inject_point {
 	HM_INJECT_BACKING,	/* 2 MiB in a row to stand for VRAM */
 	HM_INJECT_RAM_2M,	/* system memory for a huge page, */
 	HM_INJECT_RAM_4K,	/* ... for a page */
-	HM_INJECT_LINGER,	/* nothing fails: pages take long to come home */
+	HM_INJECT_LINGER,	/* nothing fails: pages take long to come home, */
+	HM_INJECT_TARRY,	/* ... an engine's fault takes long before it looks at 2 MiB */
 	HM_INJECT_MAX,
 };
 
@@ -42,6 +44,13 @@ bool hm_inject_now(enum hm_inject_point point);
 static inline bool hm_inject(enum hm_inject_point point)
 {
 	return static_branch_unlikely(&hm_inject_on) && hm_inject_now(point);
+}
+
+/* Time for somebody to meet what is on its way. */
+static inline void hm_inject_sleep(enum hm_inject_point point, unsigned int ms)
+{
+	if (hm_inject(point))
+		msleep(ms);
 }
 
 #endif

@@ -3,9 +3,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "harness.h"
+#include "inject.h"
 #include "rig.h"
 
 static void *mover(void *argument)
@@ -114,5 +116,121 @@ TEST(polled_exclusively)
 	if (!(info.capabilities & HMM_MIRROR_CAP_EXCLUSIVE))
 		SKIP("this kernel has no make_device_exclusive()");
 	polled(&rig, pager_exclusive);
+	rig_close(&rig);
+}
+
+static void *evictor(void *argument)
+{
+	struct hmm_mirror_range range;
+
+	EXPECT_EQ(rig_range(argument, HMM_MIRROR_IOC_EVICT, (void *)ARENA, BLOCK, 0, &range), 0);
+	return NULL;
+}
+
+/*
+ * Faults are served in the kernel while somebody has the host's mmap_lock for writing, and
+ * keeps it for a while: the engine waits without its own locks, and is served once for each.
+ */
+TEST(served_while_locked)
+{
+	enum { ROUNDS = 8 };
+	uint64_t served, faults;
+	struct rig rig;
+	uint8_t *p;
+	int i;
+
+	need_inject();
+	rig_open_vram(&rig, NULL);
+	rig.pager = pager_none;
+	p = arena_small(BLOCK, ROUNDS * 16 * PAGE);
+	rig_service(&rig, p, ROUNDS * 16 * PAGE, HMM_MIRROR_SERVICE_KERNEL);
+	for (i = 0; i < ROUNDS; i++) {
+		uint8_t *word = p + i * 16 * PAGE;
+		pthread_t thread;
+
+		arena_huge(0, BLOCK);
+		EXPECT_GE(rig_migrate(&rig, (void *)ARENA, BLOCK), 1);
+		served = rig_count(&rig, HMM_MIRROR_COUNT_SERVED);
+		faults = rig_count(&rig, HMM_MIRROR_COUNT_FAULTS);
+		inject(1, 1, POINTS(POINT_LINGER));
+		EXPECT_EQ(pthread_create(&thread, NULL, evictor, &rig), 0);
+		while (!injected(POINT_LINGER))
+			usleep(100);
+		/* The last one is not there any more. */
+		if (i == ROUNDS - 1)
+			madvise(word, 16 * PAGE, MADV_DONTNEED);
+		EXPECT_EQ(engine_read(&rig, word), i == ROUNDS - 1 ? 0 : 1 + i * 16 * 512);
+		EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_SERVED) - served, 1);
+		EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_FAULTS), faults);
+		pthread_join(thread, NULL);
+		inject_stop();
+		munmap((void *)ARENA, BLOCK);
+	}
+	EXPECT_EQ(rig_pages(&rig, p, (ROUNDS - 1) * 16 * PAGE, HMM_MIRROR_PAGE_PRESENT),
+		  (ROUNDS - 1) * 16);
+	rig_close(&rig);
+}
+
+/*
+ * All threads of an engine come to a huge page that nobody has touched before: one of them
+ * may build a page table where another is about to put an entry of 2 MiB.
+ */
+TEST(huge_at_once)
+{
+	enum { ROUNDS = 200 };
+	unsigned int i, t;
+	struct rig rig;
+
+	rig_open(&rig, NULL);
+	rig.pager = pager_mirror_block;
+	for (i = 0; i < ROUNDS; i++) {
+		/* In another place each time: page tables stay. */
+		uint8_t *p = arena_huge(i * BLOCK, BLOCK);
+
+		rig_service(&rig, p, BLOCK, i & 1 ? HMM_MIRROR_SERVICE_KERNEL :
+					    HMM_MIRROR_SERVICE_PAGER);
+		for (t = 0; t < ENGINE_THREADS; t++)
+			engine_start(&rig, t, ENGINE_WRITE, (uint64_t)p + t * 100 * PAGE, 8, t + 9);
+		for (t = 0; t < ENGINE_THREADS; t++)
+			EXPECT_EQ(engine_finish(&rig, t).signal, 0);
+		for (t = 0; t < ENGINE_THREADS; t++)
+			EXPECT_EQ(*(volatile uint64_t *)(p + t * 100 * PAGE), t + 9);
+		munmap(p, BLOCK);
+	}
+	printf("# %llu entries of 2 MiB, %llu of 4 KiB\n",
+	       (unsigned long long)rig_count(&rig, HMM_MIRROR_COUNT_INSERTED_2M),
+	       (unsigned long long)rig_count(&rig, HMM_MIRROR_COUNT_INSERTED_4K));
+	EXPECT_GE(rig_count(&rig, HMM_MIRROR_COUNT_INSERTED_2M), ROUNDS / 2);
+	rig_close(&rig);
+}
+
+/*
+ * The same, step by step: one thread finds no page table and tarries; another one has one
+ * built for a single page; then all of it becomes one entry; then the first goes on.
+ */
+TEST(huge_too_late)
+{
+	struct rig rig;
+	uint8_t *p;
+
+	need_inject();
+	rig_open(&rig, NULL);
+	rig.pager = pager_mirror;
+	p = arena_huge(0, BLOCK);
+	inject(1, 1, POINTS(POINT_TARRY));
+	engine_start(&rig, 0, ENGINE_WRITE, (uint64_t)p, 8, 5);
+	while (!injected(POINT_TARRY))
+		usleep(100);
+	inject_stop();
+
+	engine_start(&rig, 1, ENGINE_WRITE, (uint64_t)p + 100 * PAGE, 8, 6);
+	EXPECT_EQ(engine_finish(&rig, 1).signal, 0);
+	EXPECT_EQ(rig_mirror(&rig, p, BLOCK, HMM_MIRROR_WRITE), 512);
+	EXPECT_EQ(engine_finish(&rig, 0).signal, 0);
+	EXPECT_EQ(*(volatile uint64_t *)p, 5);
+	EXPECT_EQ(*(volatile uint64_t *)(p + 100 * PAGE), 6);
+	EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_INSERTED_2M), 0);
+	EXPECT_EQ(rig_count(&rig, HMM_MIRROR_COUNT_INSERTED_4K), 2);
+	EXPECT_EQ(rig.faults, 1);
 	rig_close(&rig);
 }
