@@ -523,8 +523,11 @@ static int run_command(struct command *c)
 
 	if (c->status_fd >= 0 || c->serve_fd >= 0)
 		follow_reader(c->serve_fd >= 0 ? c->serve_fd : c->status_fd);
-	if (c->jam_bitcode)
-		return mcl_translate_jam(getenv("POCL_CACHE_DIR") ? getenv("POCL_CACHE_DIR") : "/tmp", c->input);
+	if (c->jam_bitcode) {
+		verdict = mcl_translate_jam(getenv("POCL_CACHE_DIR") ? getenv("POCL_CACHE_DIR") : "/tmp", c->input);
+		fflush(NULL);
+		_exit(verdict); /* with LLVM's objects, which to free one by one would only cost time */
+	}
 	verdict = c->dump ? dump(c->input) : prepare(c);
 	if (c->serve_fd >= 0 && verdict != MCL_VERDICT_OK)
 		mcl_serve_verdict(c->serve_fd, verdict);
