@@ -351,6 +351,8 @@ static int run_compiler(const struct mcl_compile_request *req, const char *compi
 		add_argument(&args, "--check");
 	if (!by_session(req))
 		add_part(req, &args);
+	else if (req->part == MCL_COMPILE_DESCRIPTION)
+		add_argument(&args, "--once");
 	add_argument(&args, "-");
 	if (args.no_memory) {
 		err = mcl_reason(why, -ENOMEM, "no memory to start the compiler");

@@ -40,7 +40,7 @@ struct command {
 	const char **header_names, **header_sources; /* each malloc'd; as many as .unit has */
 	int status_fd, serve_fd, nursery_fd;
 	const struct pocl *pocl; /* loaded already, or NULL */
-	bool dump, jam, jam_bitcode, check;
+	bool dump, jam, jam_bitcode, check, once;
 	struct mcl_selection selection;
 	/* Filled in by prepare(). */
 	void *text; /* the input */
@@ -65,6 +65,7 @@ enum {
 	KEY_SERVE,
 	KEY_CHECK,
 	KEY_NURSERY,
+	KEY_ONCE,
 };
 
 static const struct argp_option option_table[] = {
@@ -86,6 +87,7 @@ static const struct argp_option option_table[] = {
 	  0 },
 	{ "check", KEY_CHECK, NULL, 0, "Only compile, do not link: the code object will be empty", 0 },
 	{ "serve-fd", KEY_SERVE, "N", OPTION_HIDDEN, "Make code of INPUT as it is asked for over this socket", 0 },
+	{ "once", KEY_ONCE, NULL, OPTION_HIDDEN, "With --serve-fd: nothing but a description is wanted for now", 0 },
 	{ "nursery-fd", KEY_NURSERY, "N", OPTION_HIDDEN, "Start compilers as they are asked for over this socket", 0 },
 	{ "status-fd", KEY_STATUS_FD, "N", OPTION_HIDDEN, "Also write the exit status to this descriptor, as one byte",
 	  0 },
@@ -190,6 +192,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_CHECK:
 		c->check = true;
 		return 0;
+	case KEY_ONCE:
+		c->once = true;
+		return 0;
 	case KEY_JAM_BITCODE:
 		c->jam_bitcode = true;
 		return 0;
@@ -292,6 +297,7 @@ static int prepare(struct command *c)
 		.sources = c->sources.sources,
 		.source_count = c->sources.count,
 		.check_only = c->check,
+		.once = c->once,
 		.library = c->library,
 		.options = c->bundle.units[0].options,
 		.self = c->self,

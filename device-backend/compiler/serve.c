@@ -156,8 +156,8 @@ static bool serve_first(int socket, struct mcl_translation *t, const char *folde
 	const bool single = !t->check_only && mcl_translate_kernels(t) == 1;
 	const struct mcl_selection first = { .partial = !single, .generic = true };
 
-	/* This process has done what it can then. Another one is soon there, if it is asked for at all. */
-	if (single && t->from_nursery) {
+	/* Without a fork: this process has done what it can then. Another one is soon there, if it is asked for at all. */
+	if (single && t->once && t->from_nursery) {
 		answer_job(socket, folder, work(t, folder, &first, false));
 		return false;
 	}

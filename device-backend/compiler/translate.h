@@ -14,6 +14,7 @@ struct mcl_translation {
 	const struct pocl_source *sources; /* compiled one by one and linked */
 	uint32_t source_count;
 	bool check_only; /* the sources need not make a whole; the code object is empty, until they are linked */
+	bool once; /* only the description is wanted for now (serve.h) */
 	const char *library; /* POCL, or NULL: the installed one */
 	const char *options; /* as the code object shall name them */
 	const char *self; /* this program's file, for POCL to start; needed for .jam only */

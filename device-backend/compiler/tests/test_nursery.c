@@ -121,6 +121,36 @@ static void one_for_all(void **state)
 	}
 }
 
+/* A program with a single kernel is made at once, and its companion is gone. Functions for a local size are made nevertheless. */
+static void single_kernel(void **state)
+{
+	static const uint32_t size[1][3] = { { 1, 1, 1 } };
+	struct mcl_compile_request req = request(mcl_session_create(), ONE, "-DADD=30");
+	struct mcl_code_object *co;
+	int out[1] = { 40 }, *slot = out;
+	uint8_t *args[] = { (uint8_t *)&slot };
+
+	(void)state;
+	assert_int_equal(result(req), 70);
+	req.part = MCL_COMPILE_KERNEL;
+	req.kernel = "first";
+	req.local_size_count = 1;
+	req.local_sizes = size;
+	for (int jam = 0; jam < 2; jam++) {
+		req.jam = jam;
+		co = compiled(&req);
+		if (!jam) {
+			assert_int_equal(co->variants[mcl_co_find_kernel(co, "first")->first_variant].flags,
+					 MCL_CO_ZERO_OFFSET);
+			run_range(co, mcl_co_find_kernel(co, "first")->first_variant, NULL, args, 1, 1);
+			assert_int_equal(out[0], 70);
+		}
+		mcl_code_object_put(co);
+	}
+	assert_int_equal(started(), 2);
+	mcl_session_free(req.session);
+}
+
 /* The companion that has compiled it had to make room for two others: another one compiles it again, and links. */
 static void linked_by_another(void **state)
 {
@@ -296,14 +326,9 @@ static int remove_folder(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(linked_by_the_same),
-		cmocka_unit_test(one_for_all),
-		cmocka_unit_test(linked_by_another),
-		cmocka_unit_test(mistakes),
-		cmocka_unit_test(other_folder),
-		cmocka_unit_test(other_environment),
-		cmocka_unit_test(killed),
-		cmocka_unit_test(forked),
+		cmocka_unit_test(linked_by_the_same), cmocka_unit_test(one_for_all), cmocka_unit_test(single_kernel),
+		cmocka_unit_test(linked_by_another),  cmocka_unit_test(mistakes),    cmocka_unit_test(other_folder),
+		cmocka_unit_test(other_environment),  cmocka_unit_test(killed),	     cmocka_unit_test(forked),
 	};
 
 	if (argc != 2) {
