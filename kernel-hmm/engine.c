@@ -272,6 +272,9 @@ static int hm_engine_mmap(struct file *file, struct vm_area_struct *vma)
 		return -EINVAL;
 	if (vma->vm_flags & VM_EXEC)
 		return -EPERM;
+	/* A fault there could not be answered: ranges of no ioctl reach so far. */
+	if (vma->vm_pgoff + vma_pages(vma) > TASK_SIZE_MAX >> PAGE_SHIFT)
+		return -EINVAL;
 	if (READ_ONCE(ctx->dead))
 		return -ENXIO;
 	mutex_lock(&hm_family);

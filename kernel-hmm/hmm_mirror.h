@@ -487,7 +487,8 @@ struct hmm_mirror_event {
  * ENFILE, ENOMEM. All of them show the same device page table.
  *
  * mmap() of it: MAP_SHARED (EINVAL), not PROT_EXEC (EPERM); the offset is the host's
- * address. EDEADLK: the caller is a registered host. ENXIO: the host ended. The
+ * address, and no part of the mapping may be beyond what a process can have (EINVAL).
+ * EDEADLK: the caller is a registered host. ENXIO: the host ended. The
  * mapping is not inherited by fork and cannot be read through ptrace.
  */
 #define HMM_MIRROR_IOC_ENGINE	_IO(HMM_MIRROR_IOC_BASE, 0x02)

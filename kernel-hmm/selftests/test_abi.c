@@ -186,15 +186,32 @@ TEST(other_process)
 	rig_close(&rig);
 }
 
+/* The last page that a process can have, whatever the depth of its page tables. */
+static uint64_t last_page(struct rig *rig)
+{
+	struct hmm_mirror_range range;
+	uint64_t last = 1ull << 47;
+
+	if (!rig_range(rig, HMM_MIRROR_IOC_REPLAY, (void *)last, PAGE, 0, &range))
+		last = 1ull << 56;
+	EXPECT_EQ(rig_range(rig, HMM_MIRROR_IOC_REPLAY, (void *)(last - 2 * PAGE), PAGE, 0,
+			    &range), 0);
+	EXPECT_ERRNO(rig_range(rig, HMM_MIRROR_IOC_REPLAY, (void *)(last - PAGE), PAGE, 0,
+			       &range), EINVAL);
+	return last - 2 * PAGE;
+}
+
 /* How an engine may map; a host may not, and an engine is no host. */
 TEST(engine_mapping)
 {
 	struct engine_reply reply;
 	struct rig rig;
+	uint64_t last;
 	int status;
 	pid_t pid;
 
 	rig_open(&rig, NULL);
+	last = last_page(&rig);
 	EXPECT_ERRNO(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, rig.engine_fd, 0) == MAP_FAILED ?
 		     -1 : 0, EDEADLK);
 	pid = fork();
@@ -205,6 +222,13 @@ TEST(engine_mapping)
 		EXPECT_EQ(p == MAP_FAILED && errno == EINVAL, 1);
 		p = mmap(NULL, PAGE, PROT_READ | PROT_EXEC, MAP_SHARED, rig.engine_fd, 0);
 		EXPECT_EQ(p == MAP_FAILED && errno == EPERM, 1);
+		/* Addresses that no host has. */
+		p = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, rig.engine_fd, 1ull << 62);
+		EXPECT_EQ(p == MAP_FAILED && errno == EINVAL, 1);
+		p = mmap(NULL, 2 * PAGE, PROT_READ, MAP_SHARED, rig.engine_fd, last);
+		EXPECT_EQ(p == MAP_FAILED && errno == EINVAL, 1);
+		p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, rig.engine_fd, last);
+		EXPECT_NE((long)p, -1);
 		p = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, rig.engine_fd, 0);
 		EXPECT_NE((long)p, -1);
 		EXPECT_ERRNO(mprotect(p, PAGE, PROT_EXEC), EACCES);
