@@ -39,6 +39,11 @@ static const char * const hm_count_names[HMM_MIRROR_COUNT_MAX] = {
 	[HMM_MIRROR_COUNT_NS_TO_VRAM] = "ns_to_vram",
 	[HMM_MIRROR_COUNT_NS_CPU] = "ns_cpu",
 	[HMM_MIRROR_COUNT_NS_EVICT] = "ns_evict",
+	[HMM_MIRROR_COUNT_SERVED_WRITE] = "served_write",
+	[HMM_MIRROR_COUNT_SERVED_PAGES] = "served_pages",
+	[HMM_MIRROR_COUNT_SERVED_PAGES_WRITE] = "served_pages_write",
+	[HMM_MIRROR_COUNT_NS_SERVED] = "ns_served",
+	[HMM_MIRROR_COUNT_NS_SERVED_WRITE] = "ns_served_write",
 };
 
 static void hm_show_moves(struct seq_file *seq, struct hm_moves *moves)
