@@ -262,6 +262,15 @@ uint64_t rig_count(struct rig *rig, enum hmm_mirror_count which)
 	return counters.value[which];
 }
 
+void rig_await(struct rig *rig, enum hmm_mirror_count which, uint64_t n)
+{
+	int i;
+
+	for (i = 0; i < 5000 && rig_count(rig, which) < n; i++)
+		usleep(1000);
+	EXPECT_EQ(rig_count(rig, which), n);
+}
+
 uint64_t rig_pages(struct rig *rig, void *address, uint64_t size, uint8_t flags)
 {
 	uint64_t i, n = size / PAGE, count = 0;

@@ -122,6 +122,8 @@ uint64_t rig_moves(struct rig *rig, enum hmm_mirror_way way, enum hmm_mirror_cau
 void rig_fail(struct rig *rig, void *address, uint64_t size);
 void rig_service(struct rig *rig, void *address, uint64_t size, uint32_t mode);
 uint64_t rig_count(struct rig *rig, enum hmm_mirror_count which);
+/* Wait until it is that many. */
+void rig_await(struct rig *rig, enum hmm_mirror_count which, uint64_t n);
 /* How many pages of the range have all of these HMM_MIRROR_PAGE_* in the table. */
 uint64_t rig_pages(struct rig *rig, void *address, uint64_t size, uint8_t flags);
 bool rig_can_migrate(void);
