@@ -24,6 +24,7 @@
 #include "compiler/session.h"
 #include "compiler/source_bundle.h"
 #include "compiler/spawn.h"
+#include "compiler/spirv.h"
 #include "compiler/target.h"
 #include "compiler/verdict.h"
 #include "support/config.h"
@@ -55,7 +56,9 @@ static bool hash_unit(struct mcl_digest *digest, const struct mcl_compile_unit *
 
 	mcl_digest_field(digest, text, strlen(text));
 	mcl_digest_field(digest, unit->source, unit->source_size);
-	sound = mcl_includes_hash(digest, unit->source, unit->source_size, options);
+	/* A SPIR-V module includes nothing. */
+	sound = mcl_spirv_is(unit->source, unit->source_size) ||
+		mcl_includes_hash(digest, unit->source, unit->source_size, options);
 	for (uint32_t i = 0; i < unit->header_count; i++) {
 		size_t size = strlen(unit->header_sources[i]);
 

@@ -18,6 +18,7 @@
 #include "compiler/headers.h"
 #include "compiler/includes.h"
 #include "compiler/options.h"
+#include "compiler/spirv.h"
 
 #define MAX_HEADERS 2048
 #define MAX_SIZE (16u << 20)
@@ -227,6 +228,8 @@ int mcl_headers_collect(const struct mcl_compile_unit *unit, struct mcl_headers 
 	int err;
 
 	*out = (struct mcl_headers){ 0 };
+	if (mcl_spirv_is(unit->source, unit->source_size))
+		return 0;
 	err = mcl_options_parse(unit->options, &options, NULL);
 	if (err)
 		return err == -EINVAL ? -ENOTSUP : err;

@@ -500,7 +500,7 @@ static int read_command(struct command *c, int argc, char **argv, unsigned int f
 		.options = option_table,
 		.parser = parse_option,
 		.args_doc = "INPUT [-- BUILD-OPTION...]",
-		.doc = "Compile INPUT ('-': standard input), an OpenCL C program or what clCompileProgram made of one, into a "
+		.doc = "Compile INPUT ('-': standard input), an OpenCL C program, a SPIR-V module or what clCompileProgram made of one, into a "
 		       "MirrorCL code object."
 		       "\vExit status: 0 done, 1 the program does not compile, 2 usage or build options, 3 POCL is missing or does "
 		       "not work, 4 POCL or a code object of an unknown version, 5 the compiler crashed.",

@@ -164,7 +164,11 @@ static cl_int create_program(const struct pocl *pocl, cl_context context, const 
 {
 	cl_int err;
 
-	*out = pocl->cl->clCreateProgramWithSource(context, 1, (const char **)&source->text, &source->size, &err);
+	if (source->il)
+		*out = pocl->cl->clCreateProgramWithIL(context, source->text, source->size, &err);
+	else
+		*out = pocl->cl->clCreateProgramWithSource(context, 1, (const char **)&source->text, &source->size,
+							   &err);
 	return err;
 }
 

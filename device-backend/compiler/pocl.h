@@ -28,6 +28,7 @@ struct pocl {
 struct pocl_source {
 	const char *text;
 	size_t size;
+	bool il; /* @text is a SPIR-V module */
 	const char *options; /* in POCL's form, see options.h */
 	uint32_t header_count;
 	const char *const *header_names;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "compiler/sources.h"
+#include "compiler/spirv.h"
 
 /*
  * In front of every source. What POCL's device has and MirrorCL's has not (runtime/device_info.c) is undefined, so that a
@@ -17,7 +18,6 @@ static const char preamble[] = "#undef __IMAGE_SUPPORT__\n"
 			       "#undef __opencl_c_3d_image_writes\n"
 			       "#undef cl_khr_3d_image_writes\n"
 			       "#undef cl_khr_subgroups\n"
-			       "#undef cl_khr_il_program\n"
 			       "#undef cl_khr_command_buffer\n"
 			       "#undef cl_khr_command_buffer_multi_device\n"
 			       "#undef cl_intel_subgroups\n"
@@ -32,6 +32,21 @@ static const char preamble[] = "#undef __IMAGE_SUPPORT__\n"
 			       "#define work_group_all(predicate) (!work_group_any(!(predicate)))\n"
 			       "#endif\n"
 			       "#line 1\n";
+
+/* A module has no text to put something in front of. */
+static int prepare_module(const struct mcl_compile_unit *unit, struct pocl_source *out, struct mcl_reason *why)
+{
+	struct mcl_spirv module;
+	int err = mcl_spirv_read(unit->source, unit->source_size, &module, why);
+
+	if (err)
+		return err == -EBADMSG ? -EINVAL : err;
+	out->il = true;
+	err = mcl_spirv_mend(&module);
+	out->text = (const char *)module.words;
+	out->size = module.count * sizeof(*module.words);
+	return err ? mcl_reason(why, err, "no memory") : 0;
+}
 
 static int prepare_one(const struct mcl_compile_unit *unit, struct mcl_options *options, struct pocl_source *out,
 		       struct mcl_reason *why)
@@ -48,6 +63,8 @@ static int prepare_one(const struct mcl_compile_unit *unit, struct mcl_options *
 		.header_names = unit->header_names,
 		.header_sources = unit->header_sources,
 	};
+	if (mcl_spirv_is(unit->source, unit->source_size))
+		return prepare_module(unit, out, why);
 	out->text = text = malloc(out->size + 1);
 	if (!text)
 		return mcl_reason(why, -ENOMEM, "no memory");
