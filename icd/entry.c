@@ -48,6 +48,7 @@ MCL_EXPORT void *clGetExtensionFunctionAddress(const char *func_name)
 		{ "clIcdSetPlatformDispatchDataKHR", (void *)clIcdSetPlatformDispatchDataKHR },
 #endif
 		{ "clGetPlatformInfo", (void *)clGetPlatformInfo },
+		{ "clCreateProgramWithILKHR", (void *)clCreateProgramWithIL },
 		{ "clGetContextMirrorInfoMCL", (void *)clGetContextMirrorInfoMCL },
 		{ "clGetEventAbortInfoMCL", (void *)clGetEventAbortInfoMCL },
 	};

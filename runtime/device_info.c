@@ -2,7 +2,7 @@
 /*
  * Every query of the device. What the compiler decides (extensions of the language, features, numbers of the
  * work-group functions) is what POCL 6.0's CPU compiler does; what the engine decides comes from mcl_device_caps(). What
- * POCL's device would have and this one has not: images, intermediate languages, built-in and native kernels, partitioning.
+ * POCL's device would have and this one has not: images, built-in and native kernels, partitioning.
  */
 #include <string.h>
 
@@ -22,6 +22,7 @@
 	X(cl_khr_local_int32_extended_atomics, 1, 0, 0)                                                                \
 	X(cl_khr_int64_base_atomics, 1, 0, 0)                                                                          \
 	X(cl_khr_int64_extended_atomics, 1, 0, 0)                                                                      \
+	X(cl_khr_il_program, 1, 0, 0)                                                                                  \
 	X(cl_khr_fp64, 1, 0, 0)                                                                                        \
 	X(cl_khr_subgroup_ballot, 1, 0, 0)                                                                             \
 	X(cl_khr_subgroup_shuffle, 1, 0, 0)                                                                            \
@@ -47,6 +48,13 @@ const cl_name_version mcl_extension_versions[] = { DEVICE_EXTENSIONS(AS_VERSION)
 #define AS_COUNT(name, major, minor, patch) +1
 const size_t mcl_device_extension_count = DEVICE_EXTENSIONS(AS_COUNT);
 const size_t mcl_platform_extension_count = sizeof(mcl_extension_versions) / sizeof(*mcl_extension_versions);
+
+/* The same as a string: CL_DEVICE_IL_VERSION. */
+static const cl_name_version ils[] = {
+	{ CL_MAKE_VERSION(1, 2, 0), "SPIR-V" },
+	{ CL_MAKE_VERSION(1, 1, 0), "SPIR-V" },
+	{ CL_MAKE_VERSION(1, 0, 0), "SPIR-V" },
+};
 
 #define V3 CL_MAKE_VERSION(3, 0, 0)
 static const cl_name_version features[] = {
@@ -185,9 +193,11 @@ cl_int clGetDeviceInfo(cl_device_id device, cl_device_info param_name, size_t pa
 	case CL_DEVICE_EXTENSIONS_WITH_VERSION:
 		return MCL_INFO(mcl_extension_versions, mcl_device_extension_count * sizeof(cl_name_version));
 	case CL_DEVICE_IL_VERSION:
+		return MCL_INFO_STRING("SPIR-V_1.2 SPIR-V_1.1 SPIR-V_1.0");
+	case CL_DEVICE_ILS_WITH_VERSION:
+		return MCL_INFO(ils, sizeof(ils));
 	case CL_DEVICE_BUILT_IN_KERNELS:
 		return MCL_INFO_STRING("");
-	case CL_DEVICE_ILS_WITH_VERSION:
 	case CL_DEVICE_BUILT_IN_KERNELS_WITH_VERSION:
 		return MCL_INFO(NULL, 0);
 	case CL_DEVICE_SINGLE_FP_CONFIG:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Program objects: creation, references, and the beginning and end of every build. There are no intermediate languages and
- * no built-in kernels, hence no specialisation constants.
+ * Program objects: creation, references, and the beginning and end of every build. Those of an intermediate language are
+ * created in program_il.c. There are no built-in kernels.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -17,6 +17,8 @@ static void destroy(struct mcl_object *obj)
 	mcl_code_object_put(program->binary);
 	mcl_source_put(program->compiled);
 	free(program->source);
+	free(program->il);
+	free(program->constants);
 	free(program->options);
 	free(program->log);
 	pthread_mutex_destroy(&program->lock);
@@ -210,16 +212,6 @@ out:
 	return program;
 }
 
-cl_program clCreateProgramWithIL(cl_context context, const void *il, size_t length, cl_int *errcode_ret)
-{
-	(void)il, (void)length;
-	if (!mcl_object_valid(context, MCL_TYPE_CONTEXT))
-		mcl_errcode(errcode_ret, MCL_ERR(CL_INVALID_CONTEXT, "%p is not a live context", (void *)context));
-	else
-		mcl_errcode(errcode_ret, MCL_ERR(CL_INVALID_OPERATION, "the device supports no intermediate language"));
-	return NULL;
-}
-
 cl_program clCreateProgramWithBuiltInKernels(cl_context context, cl_uint num_devices, const cl_device_id *device_list,
 					     const char *kernel_names, cl_int *errcode_ret)
 {
@@ -251,14 +243,6 @@ cl_int clReleaseProgram(cl_program program)
 		return MCL_ERR(CL_INVALID_PROGRAM, "%p is not a live program", (void *)program);
 	mcl_object_release_app(&program->obj);
 	return CL_SUCCESS;
-}
-
-cl_int clSetProgramSpecializationConstant(cl_program program, cl_uint spec_id, size_t spec_size, const void *spec_value)
-{
-	(void)spec_id, (void)spec_size, (void)spec_value;
-	if (!mcl_object_valid(program, MCL_TYPE_PROGRAM))
-		return MCL_ERR(CL_INVALID_PROGRAM, "%p is not a live program", (void *)program);
-	return MCL_ERR(CL_INVALID_OPERATION, "the device supports no intermediate language");
 }
 
 /* Deprecated, and since OpenCL 3.0 only for devices with program-scope destructors. */

@@ -12,6 +12,7 @@
 
 #include "backend.h"
 #include "compiler/compiler.h"
+#include "compiler/spirv.h"
 #include "runtime/context.h"
 #include "runtime/source.h"
 
@@ -61,10 +62,11 @@ int mcl_build_whole(struct mcl_code_object *co, const struct mcl_source *source,
 int mcl_build_prepare(struct mcl_build *build, struct mcl_launch *launch, struct mcl_variant_use *use,
 		      struct mcl_reason *why);
 
-/* ---- programs: program.c, program_build.c, program_info.c ---- */
+/* ---- programs: program.c, program_il.c, program_build.c, program_info.c ---- */
 
 enum mcl_origin {
 	MCL_ORIGIN_SOURCE,
+	MCL_ORIGIN_IL,
 	MCL_ORIGIN_BINARY,
 	MCL_ORIGIN_LINK, /* clLinkProgram */
 };
@@ -75,7 +77,11 @@ struct _cl_program {
 	enum mcl_origin origin;
 	char *source; /* concatenated, with a terminator; NULL unless MCL_ORIGIN_SOURCE */
 	size_t source_size; /* without the terminator */
+	void *il; /* SPIR-V, as it was given; NULL unless MCL_ORIGIN_IL */
+	size_t il_size;
 	pthread_mutex_t lock; /* everything below */
+	struct mcl_spirv_constant *constants; /* of .il, for the builds to come */
+	uint32_t constant_count;
 	/* What the program is, and what CL_PROGRAM_BINARIES gives away: one of these, or none yet. */
 	struct mcl_code_object *binary; /* an executable, given or built */
 	struct mcl_source *compiled; /* a compiled object or a library, given or made; kept if it is given, then built */
@@ -103,6 +109,12 @@ cl_int mcl_program_begin(const char *function, cl_program program, const char *o
 void mcl_program_end(cl_program program, cl_build_status status, cl_program_binary_type type,
 		     struct mcl_code_object *binary, struct mcl_source *compiled, struct mcl_build *build, char *log,
 		     const struct mcl_reason *why);
+
+/*
+ * The module of a program of MCL_ORIGIN_IL with its specialization constants as they are set now; mcl_spirv_free() undoes
+ * it. No locks held. Returns 0 or -ENOMEM.
+ */
+int mcl_program_module(cl_program program, struct mcl_spirv *module, struct mcl_reason *why);
 
 /* The check of the device list that build, compile and link share. */
 cl_int mcl_program_check_devices(const char *function, cl_uint num_devices, const cl_device_id *devices);

@@ -52,7 +52,7 @@ static cl_int load_error(int err, cl_int bad)
 	}
 }
 
-/* The source of @program with its options, and headers. NULL when memory is short. */
+/* The source or the module of @program with its options, and headers. NULL when memory is short. */
 static struct mcl_source *create_source(cl_program program, const char *options, cl_uint header_count,
 					const cl_program *headers, const char **header_names, struct mcl_reason *why)
 {
@@ -66,11 +66,20 @@ static struct mcl_source *create_source(cl_program program, const char *options,
 		.header_sources = texts,
 	};
 	struct mcl_source *source = NULL;
+	struct mcl_spirv module = { 0 };
+	int err = 0;
 
 	for (cl_uint i = 0; texts && i < header_count; i++)
 		texts[i] = headers[i]->source;
-	if (texts)
+	if (program->origin == MCL_ORIGIN_IL) {
+		err = mcl_program_module(program, &module, why);
+		unit.source = (const char *)module.words;
+		unit.source_size = module.count * sizeof(*module.words);
+		unit.header_count = 0;
+	}
+	if (texts && !err)
 		source = mcl_source_create(&unit, 1, MCL_BUNDLE_OBJECT);
+	mcl_spirv_free(&module);
 	free((void *)texts);
 	if (!source)
 		mcl_reason(why, -ENOMEM, "no memory for a copy of the source");
@@ -101,7 +110,7 @@ cl_int clBuildProgram(cl_program program, cl_uint num_devices, const cl_device_i
 	if (error)
 		return error;
 
-	if (program->origin == MCL_ORIGIN_SOURCE) {
+	if (program->origin == MCL_ORIGIN_SOURCE || program->origin == MCL_ORIGIN_IL) {
 		source = create_source(program, options, 0, NULL, NULL, &why);
 		if (!source) {
 			error = CL_OUT_OF_HOST_MEMORY;
@@ -170,7 +179,7 @@ cl_int clCompileProgram(cl_program program, cl_uint num_devices, const cl_device
 		error = check_notify(__func__, pfn_notify, user_data);
 	if (error)
 		return error;
-	if (program->origin != MCL_ORIGIN_SOURCE)
+	if (program->origin != MCL_ORIGIN_SOURCE && program->origin != MCL_ORIGIN_IL)
 		return MCL_ERR(CL_INVALID_OPERATION, "the program has no source");
 	error = mcl_program_begin(__func__, program, options);
 	if (error)

@@ -116,7 +116,7 @@ cl_int clGetProgramInfo(cl_program program, cl_program_info param_name, size_t p
 		error = program->source ? MCL_INFO(program->source, program->source_size + 1) : MCL_INFO_STRING("");
 		break;
 	case CL_PROGRAM_IL:
-		error = MCL_INFO(NULL, 0);
+		error = MCL_INFO(program->il, program->il_size);
 		break;
 	case CL_PROGRAM_BINARY_SIZES:
 		error = make_whole(__func__, program, &co);
