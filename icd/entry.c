@@ -6,6 +6,8 @@
  */
 #include <string.h>
 
+#include <CL/cl_ext.h>
+
 #include "icd/dispatch.h"
 #include "runtime/context.h"
 #include "runtime/extensions.h"
@@ -49,6 +51,18 @@ MCL_EXPORT void *clGetExtensionFunctionAddress(const char *func_name)
 #endif
 		{ "clGetPlatformInfo", (void *)clGetPlatformInfo },
 		{ "clCreateProgramWithILKHR", (void *)clCreateProgramWithIL },
+		{ "clHostMemAllocINTEL", (void *)clHostMemAllocINTEL },
+		{ "clDeviceMemAllocINTEL", (void *)clDeviceMemAllocINTEL },
+		{ "clSharedMemAllocINTEL", (void *)clSharedMemAllocINTEL },
+		{ "clMemFreeINTEL", (void *)clMemFreeINTEL },
+		{ "clMemBlockingFreeINTEL", (void *)clMemBlockingFreeINTEL },
+		{ "clGetMemAllocInfoINTEL", (void *)clGetMemAllocInfoINTEL },
+		{ "clSetKernelArgMemPointerINTEL", (void *)clSetKernelArgMemPointerINTEL },
+		{ "clEnqueueMemFillINTEL", (void *)clEnqueueMemFillINTEL },
+		{ "clEnqueueMemsetINTEL", (void *)clEnqueueMemsetINTEL },
+		{ "clEnqueueMemcpyINTEL", (void *)clEnqueueMemcpyINTEL },
+		{ "clEnqueueMigrateMemINTEL", (void *)clEnqueueMigrateMemINTEL },
+		{ "clEnqueueMemAdviseINTEL", (void *)clEnqueueMemAdviseINTEL },
 		{ "clGetContextMirrorInfoMCL", (void *)clGetContextMirrorInfoMCL },
 		{ "clGetEventAbortInfoMCL", (void *)clGetEventAbortInfoMCL },
 	};

@@ -26,6 +26,7 @@
 	X(cl_khr_fp64, 1, 0, 0)                                                                                        \
 	X(cl_khr_subgroup_ballot, 1, 0, 0)                                                                             \
 	X(cl_khr_subgroup_shuffle, 1, 0, 0)                                                                            \
+	X(cl_intel_unified_shared_memory, 1, 0, 0)                                                                     \
 	X(cl_ext_float_atomics, 1, 0, 0)                                                                               \
 	X(cl_khr_extended_versioning, 1, 0, 0)                                                                         \
 	X(cl_mirrorcl_counters, 1, 0, 0)                                                                               \
@@ -117,6 +118,19 @@ static cl_device_svm_capabilities svm_capabilities(const struct mcl_backend_caps
 	if (caps->svm_atomics)
 		svm |= CL_DEVICE_SVM_ATOMICS;
 	return svm;
+}
+
+/* Of any memory of the process; none unless the device has @any. */
+static cl_device_unified_shared_memory_capabilities_intel usm_capabilities(const struct mcl_backend_caps *caps,
+									   bool any)
+{
+	cl_device_unified_shared_memory_capabilities_intel usm = CL_UNIFIED_SHARED_MEMORY_ACCESS_INTEL |
+								 CL_UNIFIED_SHARED_MEMORY_ATOMIC_ACCESS_INTEL |
+								 CL_UNIFIED_SHARED_MEMORY_CONCURRENT_ACCESS_INTEL;
+
+	if (caps->svm_atomics)
+		usm |= CL_UNIFIED_SHARED_MEMORY_CONCURRENT_ATOMIC_ACCESS_INTEL;
+	return any ? usm : 0;
 }
 
 static cl_device_atomic_capabilities atomic_capabilities(const struct mcl_backend_caps *caps)
@@ -279,6 +293,14 @@ cl_int clGetDeviceInfo(cl_device_id device, cl_device_info param_name, size_t pa
 	/* memory */
 	case CL_DEVICE_SVM_CAPABILITIES:
 		return MCL_INFO_VALUE(cl_device_svm_capabilities, svm_capabilities(caps));
+	case CL_DEVICE_HOST_MEM_CAPABILITIES_INTEL:
+	case CL_DEVICE_DEVICE_MEM_CAPABILITIES_INTEL:
+	case CL_DEVICE_SINGLE_DEVICE_SHARED_MEM_CAPABILITIES_INTEL:
+	case CL_DEVICE_CROSS_DEVICE_SHARED_MEM_CAPABILITIES_INTEL:
+		return MCL_INFO_VALUE(cl_device_unified_shared_memory_capabilities_intel, usm_capabilities(caps, true));
+	case CL_DEVICE_SHARED_SYSTEM_MEM_CAPABILITIES_INTEL:
+		return MCL_INFO_VALUE(cl_device_unified_shared_memory_capabilities_intel,
+				      usm_capabilities(caps, caps->system_svm));
 	case CL_DEVICE_ATOMIC_MEMORY_CAPABILITIES:
 		return MCL_INFO_VALUE(cl_device_atomic_capabilities, atomic_capabilities(caps));
 	case CL_DEVICE_ATOMIC_FENCE_CAPABILITIES:

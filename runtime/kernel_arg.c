@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <CL/cl_ext.h>
+
 #include "runtime/mem.h"
 #include "runtime/program.h"
 
@@ -187,21 +189,32 @@ static cl_int set_svm_pointers(const char *function, cl_kernel kernel, size_t si
 cl_int clSetKernelExecInfo(cl_kernel kernel, cl_kernel_exec_info param_name, size_t param_value_size,
 			   const void *param_value)
 {
-	cl_bool system;
+	cl_bool flag;
 
 	if (!mcl_object_valid(kernel, MCL_TYPE_KERNEL))
 		return MCL_ERR(CL_INVALID_KERNEL, "%p is not a live kernel", (void *)kernel);
 	switch (param_name) {
 	case CL_KERNEL_EXEC_INFO_SVM_PTRS:
 		return set_svm_pointers(__func__, kernel, param_value_size, param_value);
+	case CL_KERNEL_EXEC_INFO_USM_PTRS_INTEL:
+		/* As all memory may be used anyway, the list is of no use. */
+		if (!param_value || !param_value_size || param_value_size % sizeof(void *))
+			return MCL_ERR(CL_INVALID_VALUE, "%zu bytes at %p are not a list of pointers", param_value_size,
+				       param_value);
+		return CL_SUCCESS;
+	case CL_KERNEL_EXEC_INFO_INDIRECT_HOST_ACCESS_INTEL:
+	case CL_KERNEL_EXEC_INFO_INDIRECT_DEVICE_ACCESS_INTEL:
+	case CL_KERNEL_EXEC_INFO_INDIRECT_SHARED_ACCESS_INTEL:
 	case CL_KERNEL_EXEC_INFO_SVM_FINE_GRAIN_SYSTEM:
-		if (!param_value || param_value_size != sizeof(system))
+		if (!param_value || param_value_size != sizeof(flag))
 			return MCL_ERR(CL_INVALID_VALUE, "%zu bytes are not a cl_bool", param_value_size);
-		memcpy(&system, param_value, sizeof(system));
-		if (system && !mcl_device_caps()->system_svm)
+		if (param_name != CL_KERNEL_EXEC_INFO_SVM_FINE_GRAIN_SYSTEM)
+			return CL_SUCCESS;
+		memcpy(&flag, param_value, sizeof(flag));
+		if (flag && !mcl_device_caps()->system_svm)
 			return MCL_ERR(CL_INVALID_OPERATION, "the device has no fine-grained system SVM");
 		pthread_mutex_lock(&kernel->lock);
-		kernel->fine_grain_system = system;
+		kernel->fine_grain_system = flag;
 		pthread_mutex_unlock(&kernel->lock);
 		return CL_SUCCESS;
 	}

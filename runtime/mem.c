@@ -72,8 +72,7 @@ static cl_int check_size(const char *function, cl_context context, cl_mem_flags 
 {
 	bool needs = flags & (CL_MEM_USE_HOST_PTR | CL_MEM_COPY_HOST_PTR);
 	uint64_t max = mcl_device_caps()->max_alloc_size;
-	size_t svm_size;
-	void *start;
+	struct mcl_svm_allocation svm;
 
 	if (!size)
 		return mcl_cl_error(function, CL_INVALID_BUFFER_SIZE, "size is 0");
@@ -91,11 +90,11 @@ static cl_int check_size(const char *function, cl_context context, cl_mem_flags 
 		return CL_SUCCESS;
 	if ((uintptr_t)host_ptr + size < (uintptr_t)host_ptr)
 		return mcl_cl_error(function, CL_INVALID_HOST_PTR, "host_ptr + size is beyond the address space");
-	if (mcl_svm_find(context, host_ptr, &start, &svm_size) &&
-	    size > svm_size - (size_t)((uint8_t *)host_ptr - (uint8_t *)start))
+	if (mcl_svm_find(context, host_ptr, &svm) &&
+	    size > svm.size - (size_t)((uint8_t *)host_ptr - (uint8_t *)svm.start))
 		return mcl_cl_error(function, CL_INVALID_BUFFER_SIZE,
 				    "size is %zu, more than what is left of the SVM allocation of %zu bytes", size,
-				    svm_size);
+				    svm.size);
 	return CL_SUCCESS;
 }
 

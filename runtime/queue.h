@@ -53,6 +53,9 @@ cl_int mcl_enqueue_check(const char *function, cl_command_queue queue, cl_uint n
 /* Wait until every command enqueued so far is complete. No locks held. */
 void mcl_queue_finish(cl_command_queue queue);
 
+/* The same for all queues of @context. False: memory is short, and none was waited for. */
+bool mcl_queue_finish_all(cl_context context);
+
 /*
  * Collect what is complete in all queues of the process, when memory is short; with @notify have the service thread collect
  * the rest as soon as it is complete, although nobody waits for it. No locks held.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clSVMAlloc and clSVMFree, and the registry of what they gave out; see svm.h. The registry is the C library's balanced
+ * clSVMAlloc and clSVMFree, and the registry of what they and usm.c gave out; see svm.h. The registry is the C library's balanced
  * tree: unlike a hash table it also finds the allocation that an inner pointer belongs to.
  */
 #include <search.h>
@@ -25,6 +25,8 @@ struct mcl_svm_table {
 struct block {
 	uintptr_t start;
 	size_t size; /* not zero */
+	cl_unified_shared_memory_type_intel type; /* as in struct mcl_svm_allocation */
+	cl_mem_alloc_flags_intel flags;
 };
 
 /* Blocks never overlap each other; a key that overlaps one is equal to it. */
@@ -75,7 +77,7 @@ static struct block *find(struct mcl_svm_table *table, const void *ptr)
 	return found ? *found : NULL;
 }
 
-bool mcl_svm_find(cl_context context, const void *ptr, void **start, size_t *size)
+bool mcl_svm_find(cl_context context, const void *ptr, struct mcl_svm_allocation *out)
 {
 	struct mcl_svm_table *table = get_table(context);
 	struct block *block;
@@ -84,15 +86,13 @@ bool mcl_svm_find(cl_context context, const void *ptr, void **start, size_t *siz
 		return false;
 	pthread_mutex_lock(&table->lock);
 	block = find(table, ptr);
-	if (block) {
-		*start = (void *)block->start;
-		*size = block->size;
-	}
+	if (block)
+		*out = (struct mcl_svm_allocation){ (void *)block->start, block->size, block->type, block->flags };
 	pthread_mutex_unlock(&table->lock);
 	return block;
 }
 
-bool mcl_svm_release(cl_context context, void *ptr)
+bool mcl_svm_release(cl_context context, void *ptr, bool usm)
 {
 	struct mcl_svm_table *table = get_table(context);
 	struct block *block;
@@ -101,7 +101,7 @@ bool mcl_svm_release(cl_context context, void *ptr)
 		return false;
 	pthread_mutex_lock(&table->lock);
 	block = find(table, ptr);
-	if (block && block->start == (uintptr_t)ptr)
+	if (block && block->start == (uintptr_t)ptr && !block->type == !usm)
 		tdelete(block, &table->root, compare);
 	else
 		block = NULL;
@@ -133,11 +133,46 @@ static bool valid_flags(cl_svm_mem_flags flags)
 	return true;
 }
 
-void *clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size_t size, cl_uint alignment)
+cl_int mcl_svm_allocate(const char *function, cl_context context, cl_uint alignment, struct mcl_svm_allocation *what)
 {
 	struct mcl_svm_table *table;
 	struct block *block;
-	void *ptr;
+
+	if ((alignment & (alignment - 1)) || alignment > MAX_ALIGN)
+		return mcl_cl_error(function, CL_INVALID_VALUE, "alignment %u is not a power of two up to %u",
+				    alignment, MAX_ALIGN);
+	if (!mcl_backend_alive(context->backend))
+		return mcl_cl_error(function, CL_DEVICE_NOT_AVAILABLE,
+				    "the device process has died, or this is the child of a fork()");
+	table = make_table(context);
+	block = malloc(sizeof(*block));
+	if (!table || !block)
+		goto err_memory;
+	what->start = mcl_svm_alloc(context->backend, what->size, alignment);
+	if (!what->start) {
+		mcl_queue_reclaim(false);
+		what->start = mcl_svm_alloc(context->backend, what->size, alignment);
+	}
+	if (!what->start)
+		goto err_memory;
+	*block = (struct block){ (uintptr_t)what->start, what->size, what->type, what->flags };
+	pthread_mutex_lock(&table->lock);
+	if (!tsearch(block, &table->root, compare)) {
+		pthread_mutex_unlock(&table->lock);
+		mcl_svm_free(context->backend, what->start, what->size);
+		goto err_memory;
+	}
+	pthread_mutex_unlock(&table->lock);
+	return CL_SUCCESS;
+
+err_memory:
+	free(block);
+	return mcl_cl_error(function, CL_MEM_OBJECT_ALLOCATION_FAILURE, "no memory for %zu bytes", what->size);
+}
+
+void *clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size_t size, cl_uint alignment)
+{
+	struct mcl_svm_allocation what = { .size = size };
 
 	/* There is no error code to return: the reasons go to the log alone. */
 	if (!mcl_object_valid(context, MCL_TYPE_CONTEXT)) {
@@ -154,40 +189,7 @@ void *clSVMAlloc(cl_context context, cl_svm_mem_flags flags, size_t size, cl_uin
 		MCL_ERR(CL_INVALID_VALUE, "size %zu is 0 or more than CL_DEVICE_MAX_MEM_ALLOC_SIZE", size);
 		return NULL;
 	}
-	if ((alignment & (alignment - 1)) || alignment > MAX_ALIGN) {
-		MCL_ERR(CL_INVALID_VALUE, "alignment %u is not a power of two up to %u", alignment, MAX_ALIGN);
-		return NULL;
-	}
-	if (!mcl_backend_alive(context->backend)) {
-		MCL_ERR(CL_DEVICE_NOT_AVAILABLE, "the device process has died, or this is the child of a fork()");
-		return NULL;
-	}
-	table = make_table(context);
-	block = malloc(sizeof(*block));
-	if (!table || !block)
-		goto err_memory;
-	ptr = mcl_svm_alloc(context->backend, size, alignment);
-	if (!ptr) {
-		mcl_queue_reclaim(false);
-		ptr = mcl_svm_alloc(context->backend, size, alignment);
-	}
-	if (!ptr)
-		goto err_memory;
-	block->start = (uintptr_t)ptr;
-	block->size = size;
-	pthread_mutex_lock(&table->lock);
-	if (!tsearch(block, &table->root, compare)) {
-		pthread_mutex_unlock(&table->lock);
-		mcl_svm_free(context->backend, ptr, size);
-		goto err_memory;
-	}
-	pthread_mutex_unlock(&table->lock);
-	return ptr;
-
-err_memory:
-	free(block);
-	MCL_ERR(CL_MEM_OBJECT_ALLOCATION_FAILURE, "no memory for %zu bytes", size);
-	return NULL;
+	return mcl_svm_allocate(__func__, context, alignment, &what) ? NULL : what.start;
 }
 
 void clSVMFree(cl_context context, void *svm_pointer)
@@ -196,7 +198,7 @@ void clSVMFree(cl_context context, void *svm_pointer)
 		MCL_ERR(CL_INVALID_CONTEXT, "%p is not a context", (void *)context);
 		return;
 	}
-	if (svm_pointer && !mcl_svm_release(context, svm_pointer))
+	if (svm_pointer && !mcl_svm_release(context, svm_pointer, false))
 		MCL_ERR(CL_INVALID_VALUE, "%p was not returned by clSVMAlloc for this context, or is free already",
 			svm_pointer);
 }
@@ -210,8 +212,8 @@ void mcl_svm_table_destroy(cl_context context)
 	while (table->root) {
 		struct block *block = *(struct block **)table->root;
 
-		mcl_log_info("a context goes away with %zu bytes at %p that clSVMAlloc gave out and nobody freed",
-			     block->size, (void *)block->start);
+		mcl_log_info("a context goes away with %zu bytes at %p that %s gave out and nobody freed", block->size,
+			     (void *)block->start, block->type ? "cl_intel_unified_shared_memory" : "clSVMAlloc");
 		tdelete(block, &table->root, compare);
 		mcl_svm_free(context->backend, (void *)block->start, block->size);
 		free(block);

@@ -27,7 +27,7 @@ static cl_int run_free(cl_command_queue queue, void *data)
 
 	if (!job->fn) {
 		for (cl_uint i = 0; i < job->count; i++)
-			if (job->pointers[i] && !mcl_svm_release(queue->context, job->pointers[i]))
+			if (job->pointers[i] && !mcl_svm_release(queue->context, job->pointers[i], false))
 				mcl_cl_error("clEnqueueSVMFree", CL_INVALID_VALUE,
 					     "%p was not returned by clSVMAlloc for this context, or is free already",
 					     job->pointers[i]);
@@ -78,45 +78,58 @@ cl_int clEnqueueSVMFree(cl_command_queue queue, cl_uint num_svm_pointers, void *
 	return mcl_command_enqueue(&req);
 }
 
-cl_int clEnqueueSVMMemcpy(cl_command_queue queue, cl_bool blocking_copy, void *dst_ptr, const void *src_ptr,
-			  size_t size, cl_uint num_events, const cl_event *wait_list, cl_event *event)
+cl_int mcl_pointer_copy(const struct mcl_enqueue *call, bool blocking, void *dst_ptr, const void *src_ptr, size_t size)
 {
-	const struct mcl_enqueue call = { __func__, queue, CL_COMMAND_SVM_MEMCPY, num_events, wait_list, event };
 	const struct mcl_copy copy = { .dst = dst_ptr, .src = src_ptr, .region = { size, 1, 1 } };
 	uintptr_t dst = (uintptr_t)dst_ptr, src = (uintptr_t)src_ptr;
-	cl_int err = mcl_enqueue_check(__func__, queue, num_events, wait_list);
+	cl_int err = mcl_enqueue_check(call->function, call->queue, call->num_events, call->wait_list);
 
 	if (err)
 		return err;
 	if (!dst_ptr || !src_ptr)
-		return MCL_ERR(CL_INVALID_VALUE, "dst_ptr is %p, src_ptr %p", dst_ptr, src_ptr);
+		return mcl_cl_error(call->function, CL_INVALID_VALUE, "dst_ptr is %p, src_ptr %p", dst_ptr, src_ptr);
 	if (size > UINTPTR_MAX - dst || size > UINTPTR_MAX - src)
-		return MCL_ERR(CL_INVALID_VALUE, "%zu bytes reach beyond the address space", size);
+		return mcl_cl_error(call->function, CL_INVALID_VALUE, "%zu bytes reach beyond the address space", size);
 	if (size && src < dst + size && dst < src + size)
-		return MCL_ERR(CL_MEM_COPY_OVERLAP, "source and destination overlap");
-	return mcl_copy_enqueue(&call, blocking_copy, &copy, NULL);
+		return mcl_cl_error(call->function, CL_MEM_COPY_OVERLAP, "source and destination overlap");
+	return mcl_copy_enqueue(call, blocking, &copy, NULL);
+}
+
+cl_int clEnqueueSVMMemcpy(cl_command_queue queue, cl_bool blocking_copy, void *dst_ptr, const void *src_ptr,
+			  size_t size, cl_uint num_events, const cl_event *wait_list, cl_event *event)
+{
+	const struct mcl_enqueue call = { __func__, queue, CL_COMMAND_SVM_MEMCPY, num_events, wait_list, event };
+
+	return mcl_pointer_copy(&call, blocking_copy, dst_ptr, src_ptr, size);
+}
+
+cl_int mcl_pointer_fill(const struct mcl_enqueue *call, void *ptr, const void *pattern, size_t pattern_size,
+			size_t size)
+{
+	cl_int err = mcl_enqueue_check(call->function, call->queue, call->num_events, call->wait_list);
+
+	if (err)
+		return err;
+	if (!ptr)
+		return mcl_cl_error(call->function, CL_INVALID_VALUE, "the pointer is NULL");
+	err = mcl_fill_check(call->function, pattern, pattern_size, (uintptr_t)ptr, size);
+	if (err)
+		return err;
+	if (size > UINTPTR_MAX - (uintptr_t)ptr)
+		return mcl_cl_error(call->function, CL_INVALID_VALUE, "%zu bytes reach beyond the address space", size);
+	return mcl_fill_enqueue(call, ptr, pattern, pattern_size, size, NULL);
 }
 
 cl_int clEnqueueSVMMemFill(cl_command_queue queue, void *svm_ptr, const void *pattern, size_t pattern_size, size_t size,
 			   cl_uint num_events, const cl_event *wait_list, cl_event *event)
 {
 	const struct mcl_enqueue call = { __func__, queue, CL_COMMAND_SVM_MEMFILL, num_events, wait_list, event };
-	cl_int err = mcl_enqueue_check(__func__, queue, num_events, wait_list);
 
-	if (err)
-		return err;
-	if (!svm_ptr)
-		return MCL_ERR(CL_INVALID_VALUE, "svm_ptr is NULL");
-	err = mcl_fill_check(__func__, pattern, pattern_size, (uintptr_t)svm_ptr, size);
-	if (err)
-		return err;
-	if (size > UINTPTR_MAX - (uintptr_t)svm_ptr)
-		return MCL_ERR(CL_INVALID_VALUE, "%zu bytes reach beyond the address space", size);
-	return mcl_fill_enqueue(&call, svm_ptr, pattern, pattern_size, size, NULL);
+	return mcl_pointer_fill(&call, svm_ptr, pattern, pattern_size, size);
 }
 
 /* Host and device see the same bytes at all times: mapping and unmapping are points in the queue's order. */
-static cl_int map_or_unmap(const struct mcl_enqueue *call, bool blocking)
+cl_int mcl_nothing_enqueue(const struct mcl_enqueue *call, bool blocking)
 {
 	struct mcl_request req = {
 		.function = call->function,
@@ -147,7 +160,7 @@ cl_int clEnqueueSVMMap(cl_command_queue queue, cl_bool blocking_map, cl_map_flag
 	if ((flags & CL_MAP_WRITE_INVALIDATE_REGION) && (flags & (CL_MAP_READ | CL_MAP_WRITE)))
 		return MCL_ERR(CL_INVALID_VALUE,
 			       "CL_MAP_WRITE_INVALIDATE_REGION excludes CL_MAP_READ and CL_MAP_WRITE");
-	return map_or_unmap(&call, blocking_map);
+	return mcl_nothing_enqueue(&call, blocking_map);
 }
 
 cl_int clEnqueueSVMUnmap(cl_command_queue queue, void *svm_ptr, cl_uint num_events, const cl_event *wait_list,
@@ -160,7 +173,7 @@ cl_int clEnqueueSVMUnmap(cl_command_queue queue, void *svm_ptr, cl_uint num_even
 		return err;
 	if (!svm_ptr)
 		return MCL_ERR(CL_INVALID_VALUE, "svm_ptr is NULL");
-	return map_or_unmap(&call, false);
+	return mcl_nothing_enqueue(&call, false);
 }
 
 /*
@@ -170,30 +183,56 @@ cl_int clEnqueueSVMUnmap(cl_command_queue queue, void *svm_ptr, cl_uint num_even
 static cl_int migration_range(const char *function, cl_command_queue queue, cl_uint i, const void *ptr, size_t size,
 			      struct mcl_range *range)
 {
-	size_t whole;
-	void *start;
+	struct mcl_svm_allocation whole;
 
 	if (!ptr)
 		return mcl_cl_error(function, CL_INVALID_VALUE, "svm_pointers[%u] is NULL", i);
-	if (mcl_svm_find(queue->context, ptr, &start, &whole)) {
-		size_t left = whole - (size_t)((const uint8_t *)ptr - (uint8_t *)start);
+	if (mcl_svm_find(queue->context, ptr, &whole)) {
+		size_t left = whole.size - (size_t)((const uint8_t *)ptr - (uint8_t *)whole.start);
 
 		if (size > left)
 			return mcl_cl_error(function, CL_INVALID_VALUE,
 					    "%zu bytes at svm_pointers[%u] are more than what is left of the "
 					    "allocation (%zu)",
 					    size, i, left);
-		*range = size ? (struct mcl_range){ ptr, size } : (struct mcl_range){ start, whole };
+		*range = size ? (struct mcl_range){ ptr, size } : (struct mcl_range){ whole.start, whole.size };
 		return CL_SUCCESS;
 	}
 	if (!size)
-		return mcl_cl_error(function, CL_INVALID_VALUE,
-				    "svm_pointers[%u] (%p) is not in an allocation of clSVMAlloc, and no size is given",
-				    i, ptr);
+		return mcl_cl_error(
+			function, CL_INVALID_VALUE,
+			"svm_pointers[%u] (%p) is not in an allocation of the context, and no size is given", i, ptr);
 	if (size > UINTPTR_MAX - (uintptr_t)ptr)
 		return mcl_cl_error(function, CL_INVALID_VALUE, "sizes[%u] reaches beyond the address space", i);
 	*range = (struct mcl_range){ ptr, size };
 	return CL_SUCCESS;
+}
+
+cl_int mcl_pointer_migrate(const struct mcl_enqueue *call, cl_uint count, const void *const *pointers,
+			   const size_t *sizes, cl_mem_migration_flags flags)
+{
+	cl_int err = mcl_enqueue_check(call->function, call->queue, call->num_events, call->wait_list);
+	struct mcl_range *ranges;
+
+	if (err)
+		return err;
+	if (!count || !pointers)
+		return mcl_cl_error(call->function, CL_INVALID_VALUE, "num_svm_pointers is %u, svm_pointers %p", count,
+				    (const void *)pointers);
+	if (flags & ~(cl_mem_migration_flags)(CL_MIGRATE_MEM_OBJECT_HOST | CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED))
+		return mcl_cl_error(call->function, CL_INVALID_VALUE, "flags 0x%llx have unknown bits",
+				    (unsigned long long)flags);
+	ranges = malloc(count * sizeof(*ranges));
+	if (!ranges)
+		return mcl_cl_error(call->function, CL_OUT_OF_HOST_MEMORY, "out of memory for a command");
+	for (cl_uint i = 0; i < count; i++) {
+		err = migration_range(call->function, call->queue, i, pointers[i], sizes ? sizes[i] : 0, &ranges[i]);
+		if (err) {
+			free(ranges);
+			return err;
+		}
+	}
+	return mcl_migrate_enqueue(call, ranges, count, flags & CL_MIGRATE_MEM_OBJECT_HOST, NULL);
 }
 
 cl_int clEnqueueSVMMigrateMem(cl_command_queue queue, cl_uint num_svm_pointers, const void **svm_pointers,
@@ -201,25 +240,6 @@ cl_int clEnqueueSVMMigrateMem(cl_command_queue queue, cl_uint num_svm_pointers, 
 			      const cl_event *wait_list, cl_event *event)
 {
 	const struct mcl_enqueue call = { __func__, queue, CL_COMMAND_SVM_MIGRATE_MEM, num_events, wait_list, event };
-	cl_int err = mcl_enqueue_check(__func__, queue, num_events, wait_list);
-	struct mcl_range *ranges;
 
-	if (err)
-		return err;
-	if (!num_svm_pointers || !svm_pointers)
-		return MCL_ERR(CL_INVALID_VALUE, "num_svm_pointers is %u, svm_pointers %p", num_svm_pointers,
-			       (const void *)svm_pointers);
-	if (flags & ~(cl_mem_migration_flags)(CL_MIGRATE_MEM_OBJECT_HOST | CL_MIGRATE_MEM_OBJECT_CONTENT_UNDEFINED))
-		return MCL_ERR(CL_INVALID_VALUE, "flags 0x%llx have unknown bits", (unsigned long long)flags);
-	ranges = malloc(num_svm_pointers * sizeof(*ranges));
-	if (!ranges)
-		return MCL_ERR(CL_OUT_OF_HOST_MEMORY, "out of memory for a command");
-	for (cl_uint i = 0; i < num_svm_pointers; i++) {
-		err = migration_range(__func__, queue, i, svm_pointers[i], sizes ? sizes[i] : 0, &ranges[i]);
-		if (err) {
-			free(ranges);
-			return err;
-		}
-	}
-	return mcl_migrate_enqueue(&call, ranges, num_svm_pointers, flags & CL_MIGRATE_MEM_OBJECT_HOST, NULL);
+	return mcl_pointer_migrate(&call, num_svm_pointers, svm_pointers, sizes, flags);
 }

@@ -45,4 +45,17 @@ struct mcl_range {
 cl_int mcl_migrate_enqueue(const struct mcl_enqueue *call, struct mcl_range *ranges, size_t count, bool to_host,
 			   const cl_mem *mems);
 
+/*
+ * The commands on pointers, with all their checks, whatever the command is called: svm_enqueue.c. A migration without a size
+ * is of the whole allocation that the pointer lies in.
+ */
+cl_int mcl_pointer_copy(const struct mcl_enqueue *call, bool blocking, void *dst_ptr, const void *src_ptr, size_t size);
+cl_int mcl_pointer_fill(const struct mcl_enqueue *call, void *ptr, const void *pattern, size_t pattern_size,
+			size_t size);
+cl_int mcl_pointer_migrate(const struct mcl_enqueue *call, cl_uint count, const void *const *pointers,
+			   const size_t *sizes, cl_mem_migration_flags flags);
+
+/* A point in the queue's order, for commands that have nothing to do. The caller has checked. */
+cl_int mcl_nothing_enqueue(const struct mcl_enqueue *call, bool blocking);
+
 #endif

@@ -4,6 +4,7 @@
  * before it sleeps; whatever still has to happen on the host (user events, held commands, host commands) is waited for
  * asleep, on a condition variable.
  */
+#include <stdlib.h>
 #include <time.h>
 #include <utlist.h>
 
@@ -159,6 +160,42 @@ void mcl_queue_finish(cl_command_queue q)
 	}
 	pthread_mutex_unlock(&q->lock);
 	mcl_batch_finish(&batch);
+}
+
+/* All queues of the process, a reference each, in *@out, malloc'd; NULL when memory is short. Returns how many. */
+static unsigned int all_queues(cl_command_queue **out)
+{
+	unsigned int max = 32, count;
+
+	for (;;) {
+		*out = malloc(max * sizeof(**out));
+		if (!*out)
+			return 0;
+		count = mcl_service_queues(*out, max);
+		if (count < max)
+			return count;
+		/* There may be more. */
+		while (count)
+			mcl_object_put(&(*out)[--count]->obj);
+		free(*out);
+		max *= 2;
+	}
+}
+
+bool mcl_queue_finish_all(cl_context context)
+{
+	cl_command_queue *queues;
+	unsigned int count = all_queues(&queues);
+
+	for (unsigned int i = 0; i < count; i++) {
+		if (queues[i]->context == context)
+			mcl_queue_finish(queues[i]);
+		mcl_object_put(&queues[i]->obj);
+	}
+	if (!queues)
+		return false;
+	free(queues);
+	return true;
 }
 
 cl_int clWaitForEvents(cl_uint num_events, const cl_event *event_list)

@@ -69,9 +69,8 @@ static void freeing(void **state)
 
 static void registry(void **state)
 {
+	struct mcl_svm_allocation found;
 	uint8_t *blocks[200];
-	void *start;
-	size_t size;
 	int host;
 
 	(void)state;
@@ -80,16 +79,17 @@ static void registry(void **state)
 		assert_non_null(blocks[i]);
 	}
 	for (size_t i = 0; i < 200; i++) {
-		assert_true(mcl_svm_find(fx.context, blocks[i] + i, &start, &size));
-		assert_ptr_equal(start, blocks[i]);
-		assert_int_equal(size, i + 1);
+		assert_true(mcl_svm_find(fx.context, blocks[i] + i, &found));
+		assert_ptr_equal(found.start, blocks[i]);
+		assert_int_equal(found.size, i + 1);
+		assert_int_equal(found.type, 0);
 		if (i % 2)
 			clSVMFree(fx.context, blocks[i]);
 	}
 	for (size_t i = 0; i < 200; i++)
-		assert_int_equal(mcl_svm_find(fx.context, blocks[i], &start, &size), !(i % 2));
-	assert_false(mcl_svm_find(fx.context, &host, &start, &size));
-	assert_false(mcl_svm_find(fx.context, NULL, &start, &size));
+		assert_int_equal(mcl_svm_find(fx.context, blocks[i], &found), !(i % 2));
+	assert_false(mcl_svm_find(fx.context, &host, &found));
+	assert_false(mcl_svm_find(fx.context, NULL, &found));
 	for (size_t i = 0; i < 200; i += 2)
 		clSVMFree(fx.context, blocks[i]);
 }
