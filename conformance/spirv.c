@@ -95,7 +95,7 @@ static void program_queries(void **state)
 	assert_cl(clGetProgramBuildInfo(program, conf.device, CL_PROGRAM_BUILD_STATUS, sizeof(status), &status, NULL));
 	assert_int_equal(status, CL_BUILD_SUCCESS);
 	assert_cl(clGetProgramInfo(program, CL_PROGRAM_NUM_KERNELS, sizeof(count), &count, NULL));
-	assert_int_equal(count, 4);
+	assert_int_equal(count, 5);
 	assert_cl(clGetProgramInfo(program, CL_PROGRAM_KERNEL_NAMES, sizeof(names), names, NULL));
 	assert_non_null(strstr(names, "list_sum"));
 	assert_non_null(strstr(names, "max"));
@@ -177,6 +177,25 @@ static void built_ins(void **state)
 	assert_int_equal(count, ITEMS);
 	free(any);
 	free(data);
+	assert_cl(clReleaseKernel(kernel));
+	assert_cl(clReleaseProgram(program));
+}
+
+static void printing(void **state)
+{
+	cl_program program = built();
+	cl_kernel kernel = kernel_of(program, "print");
+	char *output;
+
+	(void)state;
+	set_arg(kernel, 0, 1.25f);
+	set_arg(kernel, 1, -7);
+	set_arg(kernel, 2, 1000.5f);
+	conf_capture_begin(1);
+	conf_run(kernel, 1, 1);
+	output = conf_capture_end(1);
+	assert_string_equal(output, "1.25 -7 1000.500\n");
+	free(output);
 	assert_cl(clReleaseKernel(kernel));
 	assert_cl(clReleaseProgram(program));
 }
@@ -358,9 +377,10 @@ static void bad_modules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(queries),   cmocka_unit_test(program_queries),	 cmocka_unit_test(host_memory),
-		cmocka_unit_test(built_ins), cmocka_unit_test(constants),	 cmocka_unit_test(linked),
-		cmocka_unit_test(binary),    cmocka_unit_test(other_byte_order), cmocka_unit_test(bad_modules),
+		cmocka_unit_test(queries),     cmocka_unit_test(program_queries), cmocka_unit_test(host_memory),
+		cmocka_unit_test(built_ins),   cmocka_unit_test(printing),	  cmocka_unit_test(constants),
+		cmocka_unit_test(linked),      cmocka_unit_test(binary),	  cmocka_unit_test(other_byte_order),
+		cmocka_unit_test(bad_modules),
 	};
 	int failed;
 

@@ -44,7 +44,7 @@ function(mcl_embed_spirv target file)
 	set(base ${CMAKE_CURRENT_BINARY_DIR}/${name})
 	add_custom_command(OUTPUT ${base}.spv
 		COMMAND ${MCL_SPIRV_CLANG_${MCL_SPIRV_TOOLS}} -target spir64 -x cl -cl-std=CL3.0 -Xclang -finclude-default-header
-			-O1 -emit-llvm -c ${CMAKE_CURRENT_SOURCE_DIR}/${file} -o ${base}.bc
+			-Xclang -cl-ext=-cl_khr_fp64,-__opencl_c_fp64 -O1 -emit-llvm -c ${CMAKE_CURRENT_SOURCE_DIR}/${file} -o ${base}.bc
 		COMMAND ${MCL_SPIRV_TRANSLATOR_${MCL_SPIRV_TOOLS}} --spirv-max-version=1.2 ${base}.bc -o ${base}.spv
 		DEPENDS ${file}
 		COMMENT "Translating ${name} to SPIR-V" VERBATIM)

@@ -49,6 +49,12 @@ kernel void votes(global int *all, global int *any, volatile global atomic_int *
 	atomic_fetch_add_explicit(count, 1, memory_order_relaxed, memory_scope_device);
 }
 
+/* Without numbers of 64 bits: as compilers of other languages do it, they are printed as they are. */
+kernel void print(float a, int b, float c)
+{
+	printf("%.2f %d %.3f\n", a, b, c);
+}
+
 /* For programs that are linked to this one. */
 int triple(int x)
 {

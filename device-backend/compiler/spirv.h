@@ -44,8 +44,9 @@ uint32_t mcl_spirv_constant_size(const struct mcl_spirv *module, uint32_t id);
 void mcl_spirv_specialize(struct mcl_spirv *module, const struct mcl_spirv_constant *constant);
 
 /*
- * Say in other words what POCL 6.0 gets wrong: that all work-items of a group hold something (OpGroupAll) is always false there,
- * so that it becomes that not any of them does not. Returns 0 or -ENOMEM, after which the module is as before.
+ * Say in other words what POCL 6.0 gets wrong. That all work-items of a group hold something (OpGroupAll) is always false
+ * there: it becomes that not any of them does not. What printf is given as a number of 32 bits it takes for one of 64, as OpenCL C has it: it
+ * becomes one. Returns 0 or -ENOMEM, after which the module is as before.
  */
 int mcl_spirv_mend(struct mcl_spirv *module);
 

@@ -198,11 +198,72 @@ static void group_all(void **state)
 	mcl_spirv_free(&module);
 }
 
+/* %20 = printf(%9, float, int, float), with OpenCL.std as %8; %10 is the other float. */
+static const uint32_t printing[] = {
+	0x07230203, 0x00010000, 0,	    21,		0,	   OP(17, 2), 6,  OP(11, 5), 8,
+	0x6e65704f, 0x732e4c43, 0x00006474, /* OpExtInstImport "OpenCL.std" */
+	OP(5, 3),   5,		9, /* OpName: no value of that type */
+	OP(21, 4),  2,		32,	    0,		OP(22, 3), 5,	      32, /* OpTypeFloat */
+	OP(43, 4),  5,		7,	    0x40000000, /* OpConstant */
+	OP(43, 4),  5,		10,	    0x3f800000, OP(43, 4), 2,	      12, 3,	     OP(12, 9),
+	2,	    20,		8,	    184,	9,	   7,	      12, 10, /* OpExtInst printf */
+	OP(12, 8),  2,		19,	    8,		183,	   9,	      7,  12, /* another one of the set */
+	OP(253, 1),
+};
+
+static void printed_floats(void **state)
+{
+	static const uint32_t expected[] = {
+		0x07230203, 0x00010000, 0,	    24,		0,	    OP(17, 2),	6,	    OP(17, 2),
+		10, /* OpCapability Float64 */
+		OP(11, 5),  8,		0x6e65704f, 0x732e4c43, 0x00006474, OP(5, 3),	5,	    9,
+		OP(21, 4),  2,		32,	    0,		OP(22, 3),  5,		32,	    OP(22, 3),
+		21,	    64,		OP(43, 4),  5,		7,	    0x40000000, OP(43, 4),  5,
+		10,	    0x3f800000, OP(43, 4),  2,		12,	    3,		OP(115, 4), 21,
+		22,	    7, /* OpFConvert */
+		OP(115, 4), 21,		23,	    10,		OP(12, 9),  2,		20,	    8,
+		184,	    9,		22,	    12,		23,	    OP(12, 8),	2,	    19,
+		8,	    183,	9,	    7,		12,	    OP(253, 1),
+	};
+	struct mcl_spirv module = read_ok(printing, sizeof(printing));
+
+	(void)state;
+	assert_int_equal(mcl_spirv_mend(&module), 0);
+	assert_int_equal(module.count, sizeof(expected) / 4);
+	assert_memory_equal(module.words, expected, sizeof(expected));
+	/* It needs no more. */
+	assert_int_equal(mcl_spirv_mend(&module), 0);
+	assert_int_equal(module.count, sizeof(expected) / 4);
+	mcl_spirv_free(&module);
+}
+
+/* Ids that are too large for the module are nobody's. */
+static void lying_bound(void **state)
+{
+	uint32_t words[sizeof(printing) / 4];
+	struct mcl_spirv module;
+
+	(void)state;
+	memcpy(words, printing, sizeof(printing));
+	for (uint32_t bound = 0; bound < 22; bound++) {
+		words[3] = bound;
+		module = read_ok(words, sizeof(words));
+		assert_int_equal(mcl_spirv_mend(&module), 0);
+		mcl_spirv_free(&module);
+	}
+	words[3] = UINT32_MAX;
+	module = read_ok(words, sizeof(words));
+	assert_int_equal(mcl_spirv_mend(&module), 0);
+	assert_memory_equal(module.words, words, sizeof(words));
+	mcl_spirv_free(&module);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(both_byte_orders), cmocka_unit_test(damaged),	 cmocka_unit_test(constant_sizes),
-		cmocka_unit_test(specialized),	    cmocka_unit_test(group_all),
+		cmocka_unit_test(specialized),	    cmocka_unit_test(group_all), cmocka_unit_test(printed_floats),
+		cmocka_unit_test(lying_bound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
