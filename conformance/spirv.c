@@ -95,7 +95,7 @@ static void program_queries(void **state)
 	assert_cl(clGetProgramBuildInfo(program, conf.device, CL_PROGRAM_BUILD_STATUS, sizeof(status), &status, NULL));
 	assert_int_equal(status, CL_BUILD_SUCCESS);
 	assert_cl(clGetProgramInfo(program, CL_PROGRAM_NUM_KERNELS, sizeof(count), &count, NULL));
-	assert_int_equal(count, 5);
+	assert_int_equal(count, 6);
 	assert_cl(clGetProgramInfo(program, CL_PROGRAM_KERNEL_NAMES, sizeof(names), names, NULL));
 	assert_non_null(strstr(names, "list_sum"));
 	assert_non_null(strstr(names, "max"));
@@ -176,6 +176,35 @@ static void built_ins(void **state)
 	}
 	assert_int_equal(count, ITEMS);
 	free(any);
+	free(data);
+	assert_cl(clReleaseKernel(kernel));
+	assert_cl(clReleaseProgram(program));
+}
+
+/* As the module lays it out. */
+struct closure {
+	cl_char tag;
+	cl_long scale;
+	cl_int *data;
+	cl_int offsets[5];
+};
+
+static void structures(void **state)
+{
+	cl_program program = built();
+	cl_kernel kernel = kernel_of(program, "run_closure");
+	cl_int *data = conf_malloc(1000 * sizeof(*data));
+	struct closure closure = { 3, 7, data, { 10, 20, 30, 40, 50 } };
+	const cl_char3 three = { { 1, 2, 100 } };
+
+	(void)state;
+	for (cl_int i = 0; i < 1000; i++)
+		data[i] = i;
+	assert_cl(clSetKernelArg(kernel, 0, sizeof(closure), &closure));
+	set_arg(kernel, 1, three);
+	conf_run(kernel, 1000, 8);
+	for (cl_int i = 0; i < 1000; i++)
+		assert_int_equal(data[i], i * 7 + (i % 5 + 1) * 10 + 3 + 100);
 	free(data);
 	assert_cl(clReleaseKernel(kernel));
 	assert_cl(clReleaseProgram(program));
@@ -377,10 +406,10 @@ static void bad_modules(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(queries),     cmocka_unit_test(program_queries), cmocka_unit_test(host_memory),
-		cmocka_unit_test(built_ins),   cmocka_unit_test(printing),	  cmocka_unit_test(constants),
-		cmocka_unit_test(linked),      cmocka_unit_test(binary),	  cmocka_unit_test(other_byte_order),
-		cmocka_unit_test(bad_modules),
+		cmocka_unit_test(queries),	    cmocka_unit_test(program_queries), cmocka_unit_test(host_memory),
+		cmocka_unit_test(built_ins),	    cmocka_unit_test(structures),      cmocka_unit_test(printing),
+		cmocka_unit_test(constants),	    cmocka_unit_test(linked),	       cmocka_unit_test(binary),
+		cmocka_unit_test(other_byte_order), cmocka_unit_test(bad_modules),
 	};
 	int failed;
 

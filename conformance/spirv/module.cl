@@ -49,6 +49,21 @@ kernel void votes(global int *all, global int *any, volatile global atomic_int *
 	atomic_fetch_add_explicit(count, 1, memory_order_relaxed, memory_scope_device);
 }
 
+struct closure {
+	char tag;
+	long scale;
+	global int *data;
+	int offsets[5];
+};
+
+/* What a lambda of SYCL becomes: everything in one structure. */
+kernel void run_closure(struct closure closure, char3 three)
+{
+	const int i = get_global_id(0);
+
+	closure.data[i] = closure.data[i] * closure.scale + closure.offsets[i % 5] + closure.tag + three.z;
+}
+
 /* Without numbers of 64 bits: as compilers of other languages do it, they are printed as they are. */
 kernel void print(float a, int b, float c)
 {
