@@ -11,7 +11,7 @@
 
 #include "compiler/spirv.h"
 
-#define OP(code, words) ((words) << 16 | (code))
+#define OP(code, words) ((uint32_t)(words) << 16 | (code))
 
 /* Ids: 1 bool, 2 int, 3 short, 4 long, 5 float; 11 to 15 constants of these types with the numbers 101 to 105; 20 a result. */
 static const uint32_t sample[] = {
