@@ -378,7 +378,7 @@ static void bad_modules(void **state)
 	refused(module_spv, MODULE_SIZE - 4, CL_INVALID_VALUE);
 	refused(module_spv, MODULE_SIZE - 1, CL_INVALID_VALUE);
 
-	/* Whole, but types that nobody has defined: the last half of the ids is one too high. */
+	/* Whole, but what the functions return is no type. */
 	memcpy(words, module_spv, MODULE_SIZE);
 	for (size_t i = 5; i < MODULE_SIZE / 4; i += words[i] >> 16)
 		if ((words[i] & 0xffff) == 54) /* OpFunction */

@@ -150,17 +150,29 @@ cl_int clSetKernelArg(cl_kernel kernel, cl_uint arg_index, size_t arg_size, cons
 }
 
 /* Any address will do: where system memory is shared there is no telling which ones the kernel may use. */
-cl_int clSetKernelArgSVMPointer(cl_kernel kernel, cl_uint arg_index, const void *arg_value)
+static cl_int set_address(const char *function, cl_kernel kernel, cl_uint index, const void *address)
 {
 	if (!mcl_object_valid(kernel, MCL_TYPE_KERNEL))
-		return MCL_ERR(CL_INVALID_KERNEL, "%p is not a live kernel", (void *)kernel);
-	if (arg_index >= kernel->info->arg_count)
-		return MCL_ERR(CL_INVALID_ARG_INDEX, "argument %u of %u", arg_index, kernel->info->arg_count);
-	if (kernel->arg_info[arg_index].kind != MCL_CO_ARG_POINTER)
-		return MCL_ERR(CL_INVALID_ARG_VALUE, "argument %u (%s) is not a pointer to global or constant memory",
-			       arg_index, arg_name(kernel, arg_index));
-	set(kernel, arg_index, &arg_value, sizeof(arg_value), sizeof(arg_value), NULL, true);
+		return mcl_cl_error(function, CL_INVALID_KERNEL, "%p is not a live kernel", (void *)kernel);
+	if (index >= kernel->info->arg_count)
+		return mcl_cl_error(function, CL_INVALID_ARG_INDEX, "argument %u of %u", index,
+				    kernel->info->arg_count);
+	if (kernel->arg_info[index].kind != MCL_CO_ARG_POINTER)
+		return mcl_cl_error(function, CL_INVALID_ARG_VALUE,
+				    "argument %u (%s) is not a pointer to global or constant memory", index,
+				    arg_name(kernel, index));
+	set(kernel, index, &address, sizeof(address), sizeof(address), NULL, true);
 	return CL_SUCCESS;
+}
+
+cl_int clSetKernelArgSVMPointer(cl_kernel kernel, cl_uint arg_index, const void *arg_value)
+{
+	return set_address(__func__, kernel, arg_index, arg_value);
+}
+
+cl_int clSetKernelArgMemPointerINTEL(cl_kernel kernel, cl_uint arg_index, const void *arg_value)
+{
+	return set_address(__func__, kernel, arg_index, arg_value);
 }
 
 static cl_int set_svm_pointers(const char *function, cl_kernel kernel, size_t size, const void *value)

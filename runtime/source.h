@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What programs are compiled from: one OpenCL C source, or several to be linked, with their options and headers.
+ * What programs are compiled from: one source in OpenCL C or module of SPIR-V, or several to be linked, with their options and headers.
  * Immutable, shared by programs, builds and the background compiler. Knows no OpenCL object.
  */
 #ifndef MCL_RUNTIME_SOURCE_H

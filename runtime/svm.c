@@ -19,24 +19,18 @@
 struct mcl_svm_table {
 	pthread_mutex_t lock;
 	uint32_t generation; /* of the process that made it: service.h */
-	void *root; /* of struct block, by address */
+	void *root; /* of struct mcl_svm_allocation, by address */
 };
 
-struct block {
-	uintptr_t start;
-	size_t size; /* not zero */
-	cl_unified_shared_memory_type_intel type; /* as in struct mcl_svm_allocation */
-	cl_mem_alloc_flags_intel flags;
-};
-
-/* Blocks never overlap each other; a key that overlaps one is equal to it. */
+/* Allocations never overlap each other; a key that overlaps one is equal to it. */
 static int compare(const void *a, const void *b)
 {
-	const struct block *x = a, *y = b;
+	const struct mcl_svm_allocation *x = a, *y = b;
+	const uintptr_t from = (uintptr_t)x->start, other = (uintptr_t)y->start;
 
-	if (x->start + (x->size - 1) < y->start)
+	if (from + (x->size - 1) < other)
 		return -1;
-	return x->start > y->start + (y->size - 1);
+	return from > other + (y->size - 1);
 }
 
 /* The context's table if it has one that this process may touch. */
@@ -69,10 +63,10 @@ static struct mcl_svm_table *make_table(cl_context context)
 }
 
 /* Table's lock held. */
-static struct block *find(struct mcl_svm_table *table, const void *ptr)
+static struct mcl_svm_allocation *find(struct mcl_svm_table *table, const void *ptr)
 {
-	const struct block key = { .start = (uintptr_t)ptr, .size = 1 };
-	struct block **found = tfind(&key, &table->root, compare);
+	const struct mcl_svm_allocation key = { .start = (void *)ptr, .size = 1 };
+	struct mcl_svm_allocation **found = tfind(&key, &table->root, compare);
 
 	return found ? *found : NULL;
 }
@@ -80,14 +74,14 @@ static struct block *find(struct mcl_svm_table *table, const void *ptr)
 bool mcl_svm_find(cl_context context, const void *ptr, struct mcl_svm_allocation *out)
 {
 	struct mcl_svm_table *table = get_table(context);
-	struct block *block;
+	struct mcl_svm_allocation *block;
 
 	if (!table)
 		return false;
 	pthread_mutex_lock(&table->lock);
 	block = find(table, ptr);
 	if (block)
-		*out = (struct mcl_svm_allocation){ (void *)block->start, block->size, block->type, block->flags };
+		*out = *block;
 	pthread_mutex_unlock(&table->lock);
 	return block;
 }
@@ -95,13 +89,13 @@ bool mcl_svm_find(cl_context context, const void *ptr, struct mcl_svm_allocation
 bool mcl_svm_release(cl_context context, void *ptr, bool usm)
 {
 	struct mcl_svm_table *table = get_table(context);
-	struct block *block;
+	struct mcl_svm_allocation *block;
 
 	if (!table)
 		return false;
 	pthread_mutex_lock(&table->lock);
 	block = find(table, ptr);
-	if (block && block->start == (uintptr_t)ptr && !block->type == !usm)
+	if (block && block->start == ptr && !block->type == !usm)
 		tdelete(block, &table->root, compare);
 	else
 		block = NULL;
@@ -136,7 +130,7 @@ static bool valid_flags(cl_svm_mem_flags flags)
 cl_int mcl_svm_allocate(const char *function, cl_context context, cl_uint alignment, struct mcl_svm_allocation *what)
 {
 	struct mcl_svm_table *table;
-	struct block *block;
+	struct mcl_svm_allocation *block;
 
 	if ((alignment & (alignment - 1)) || alignment > MAX_ALIGN)
 		return mcl_cl_error(function, CL_INVALID_VALUE, "alignment %u is not a power of two up to %u",
@@ -155,7 +149,7 @@ cl_int mcl_svm_allocate(const char *function, cl_context context, cl_uint alignm
 	}
 	if (!what->start)
 		goto err_memory;
-	*block = (struct block){ (uintptr_t)what->start, what->size, what->type, what->flags };
+	*block = *what;
 	pthread_mutex_lock(&table->lock);
 	if (!tsearch(block, &table->root, compare)) {
 		pthread_mutex_unlock(&table->lock);
@@ -210,12 +204,12 @@ void mcl_svm_table_destroy(cl_context context)
 	if (!table)
 		return;
 	while (table->root) {
-		struct block *block = *(struct block **)table->root;
+		struct mcl_svm_allocation *block = *(struct mcl_svm_allocation **)table->root;
 
 		mcl_log_info("a context goes away with %zu bytes at %p that %s gave out and nobody freed", block->size,
-			     (void *)block->start, block->type ? "cl_intel_unified_shared_memory" : "clSVMAlloc");
+			     block->start, block->type ? "cl_intel_unified_shared_memory" : "clSVMAlloc");
 		tdelete(block, &table->root, compare);
-		mcl_svm_free(context->backend, (void *)block->start, block->size);
+		mcl_svm_free(context->backend, block->start, block->size);
 		free(block);
 	}
 	pthread_mutex_destroy(&table->lock);

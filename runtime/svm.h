@@ -14,7 +14,8 @@ struct mcl_svm_allocation {
 	void *start;
 	size_t size; /* bytes, not zero */
 	cl_unified_shared_memory_type_intel type; /* CL_MEM_TYPE_*_INTEL; 0: of clSVMAlloc */
-	cl_mem_alloc_flags_intel flags; /* of the former */
+	cl_mem_alloc_flags_intel flags; /* of the former, as is the next */
+	cl_device_id device; /* as given, or NULL */
 };
 
 /*

@@ -35,13 +35,16 @@ static cl_int read_properties(const char *function, const cl_mem_properties_inte
 }
 
 static void *allocate(const char *function, cl_context context, cl_unified_shared_memory_type_intel type,
-		      const cl_mem_properties_intel *properties, size_t size, cl_uint alignment, cl_int *errcode_ret)
+		      cl_device_id device, const cl_mem_properties_intel *properties, size_t size, cl_uint alignment,
+		      cl_int *errcode_ret)
 {
-	struct mcl_svm_allocation what = { .size = size, .type = type };
+	struct mcl_svm_allocation what = { .size = size, .type = type, .device = device };
 	cl_int error = CL_SUCCESS;
 
 	if (!mcl_object_valid(context, MCL_TYPE_CONTEXT))
 		error = mcl_cl_error(function, CL_INVALID_CONTEXT, "%p is not a live context", (void *)context);
+	else if (!mcl_object_valid(device, MCL_TYPE_DEVICE) && (device || type == CL_MEM_TYPE_DEVICE_INTEL))
+		error = mcl_cl_error(function, CL_INVALID_DEVICE, "%p is not the context's device", (void *)device);
 	else if (!size || size > mcl_device_caps()->max_alloc_size)
 		error = mcl_cl_error(function, CL_INVALID_BUFFER_SIZE,
 				     "size %zu is 0 or more than CL_DEVICE_MAX_MEM_ALLOC_SIZE", size);
@@ -59,27 +62,19 @@ static void *allocate(const char *function, cl_context context, cl_unified_share
 void *clHostMemAllocINTEL(cl_context context, const cl_mem_properties_intel *properties, size_t size, cl_uint alignment,
 			  cl_int *errcode_ret)
 {
-	return allocate(__func__, context, CL_MEM_TYPE_HOST_INTEL, properties, size, alignment, errcode_ret);
+	return allocate(__func__, context, CL_MEM_TYPE_HOST_INTEL, NULL, properties, size, alignment, errcode_ret);
 }
 
 void *clDeviceMemAllocINTEL(cl_context context, cl_device_id device, const cl_mem_properties_intel *properties,
 			    size_t size, cl_uint alignment, cl_int *errcode_ret)
 {
-	if (mcl_object_valid(context, MCL_TYPE_CONTEXT) && !mcl_object_valid(device, MCL_TYPE_DEVICE)) {
-		mcl_errcode(errcode_ret, MCL_ERR(CL_INVALID_DEVICE, "%p is not the context's device", (void *)device));
-		return NULL;
-	}
-	return allocate(__func__, context, CL_MEM_TYPE_DEVICE_INTEL, properties, size, alignment, errcode_ret);
+	return allocate(__func__, context, CL_MEM_TYPE_DEVICE_INTEL, device, properties, size, alignment, errcode_ret);
 }
 
 void *clSharedMemAllocINTEL(cl_context context, cl_device_id device, const cl_mem_properties_intel *properties,
 			    size_t size, cl_uint alignment, cl_int *errcode_ret)
 {
-	if (mcl_object_valid(context, MCL_TYPE_CONTEXT) && device && !mcl_object_valid(device, MCL_TYPE_DEVICE)) {
-		mcl_errcode(errcode_ret, MCL_ERR(CL_INVALID_DEVICE, "%p is not the context's device", (void *)device));
-		return NULL;
-	}
-	return allocate(__func__, context, CL_MEM_TYPE_SHARED_INTEL, properties, size, alignment, errcode_ret);
+	return allocate(__func__, context, CL_MEM_TYPE_SHARED_INTEL, device, properties, size, alignment, errcode_ret);
 }
 
 static cl_int release(const char *function, cl_context context, void *ptr, bool finish)
@@ -113,12 +108,10 @@ cl_int clGetMemAllocInfoINTEL(cl_context context, const void *ptr, cl_mem_info_i
 			      size_t param_value_size, void *param_value, size_t *param_value_size_ret)
 {
 	struct mcl_svm_allocation what;
-	bool found;
 
 	if (!mcl_object_valid(context, MCL_TYPE_CONTEXT))
 		return MCL_ERR(CL_INVALID_CONTEXT, "%p is not a live context", (void *)context);
-	found = mcl_svm_find(context, ptr, &what) && what.type;
-	if (!found)
+	if (!mcl_svm_find(context, ptr, &what) || !what.type)
 		what = (struct mcl_svm_allocation){ .type = CL_MEM_TYPE_UNKNOWN_INTEL };
 	switch (param_name) {
 	case CL_MEM_ALLOC_TYPE_INTEL:
@@ -128,7 +121,7 @@ cl_int clGetMemAllocInfoINTEL(cl_context context, const void *ptr, cl_mem_info_i
 	case CL_MEM_ALLOC_SIZE_INTEL:
 		return MCL_INFO_VALUE(size_t, what.size);
 	case CL_MEM_ALLOC_DEVICE_INTEL:
-		return MCL_INFO_VALUE(cl_device_id, found && what.type != CL_MEM_TYPE_HOST_INTEL ? &mcl_device : NULL);
+		return MCL_INFO_VALUE(cl_device_id, what.device);
 	case CL_MEM_ALLOC_FLAGS_INTEL:
 		return MCL_INFO_VALUE(cl_mem_alloc_flags_intel, what.flags);
 	}

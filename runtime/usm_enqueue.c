@@ -5,13 +5,7 @@
  */
 #include <CL/cl_ext.h>
 
-#include "runtime/program.h"
 #include "runtime/transfer.h"
-
-cl_int clSetKernelArgMemPointerINTEL(cl_kernel kernel, cl_uint arg_index, const void *arg_value)
-{
-	return clSetKernelArgSVMPointer(kernel, arg_index, arg_value);
-}
 
 cl_int clEnqueueMemFillINTEL(cl_command_queue queue, void *dst_ptr, const void *pattern, size_t pattern_size,
 			     size_t size, cl_uint num_events, const cl_event *wait_list, cl_event *event)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From OpenCL C to a code object: what the runtime asks of the compiler side. The compiler itself (POCL and LLVM)
+ * From OpenCL C or SPIR-V to a code object: what the runtime asks of the compiler side. The compiler itself (POCL and LLVM)
  * runs in a process of its own, mirrorcl-cc; this side only looks in the on-disk cache, spawns it and checks what
  * comes back. Does not load code (engine/) and knows no cl_program.
  */
@@ -38,7 +38,7 @@ void mcl_session_free(struct mcl_session *session); /* never waits for the proce
 
 struct mcl_compile_request {
 	struct mcl_session *session; /* for parts: of this source, options and headers only. NULL: a process each time */
-	const char *source; /* OpenCL C, @source_size bytes, need not be terminated */
+	const char *source; /* OpenCL C or a SPIR-V module, @source_size bytes, need not be terminated */
 	size_t source_size;
 	const char *options; /* as given to clBuildProgram; NULL means none */
 	/* Headers for #include by name (clCompileProgram); may be none. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A bundle: OpenCL C sources, each with its own options and headers, to be compiled one by one and linked. In this form a
+ * A bundle: OpenCL C sources and SPIR-V modules, each with its own options and headers, to be compiled one by one and linked. In this form a
  * program reaches mirrorcl-cc, and in this form clGetProgramInfo gives away what is only compiled, a library included: code
  * is made of whole programs only. Knows no compiler.
  *

@@ -18,7 +18,7 @@ struct mcl_sources {
 };
 
 /*
- * Of @count units, which must stay. Undone by mcl_sources_free(), after an error, too. Returns 0; -EINVAL: an option is
+ * Of @count units, which must stay. Undone by mcl_sources_free(), after an error, too. Returns 0; -EINVAL: an option or a module is
  * wrong; -ENOMEM.
  */
 int mcl_sources_prepare(const struct mcl_compile_unit *units, uint32_t count, struct mcl_sources *out,

@@ -26,9 +26,9 @@
 struct mending {
 	const struct mcl_spirv *module;
 	uint32_t set; /* the ids of the instruction set, */
-	uint32_t single, both; /* ... and of the types of floating-point numbers, of 32 and of 64 bits; 0: not there */
+	uint32_t float32, float64; /* ... and of these types; 0: not there */
 	bool has_double; /* as a capability */
-	uint8_t *floats; /* a bit for each id: whether it is a number of 32 bits */
+	uint8_t *floats; /* a bit for each id: whether it is a number of type float32 */
 	size_t groups, conversions; /* how much there is to mend */
 	uint32_t *to; /* where the new module goes on */
 	uint32_t id; /* the next one that is free */
@@ -62,9 +62,9 @@ static void look_at_names(struct mending *m)
 		else if (op == OP_CAPABILITY && length == CAPABILITY_WORDS)
 			m->has_double |= at[1] == CAPABILITY_FLOAT64;
 		else if (op == OP_TYPE_FLOAT && length >= TYPE_FLOAT_WORDS && at[2] == 32)
-			m->single = at[1];
+			m->float32 = at[1];
 		else if (op == OP_TYPE_FLOAT && length >= TYPE_FLOAT_WORDS && at[2] == 64)
-			m->both = at[1];
+			m->float64 = at[1];
 	}
 }
 
@@ -74,7 +74,7 @@ static void look_at_types(struct mending *m)
 	for (const uint32_t *at = mcl_spirv_next(m->module, NULL); at; at = mcl_spirv_next(m->module, at)) {
 		const uint32_t op = mcl_spirv_operation(at);
 
-		if (mcl_spirv_length(at) >= 3 && at[1] == m->single && at[2] < m->module->words[MCL_SPIRV_BOUND] &&
+		if (mcl_spirv_length(at) >= 3 && at[1] == m->float32 && at[2] < m->module->words[MCL_SPIRV_BOUND] &&
 		    op != OP_NAME && op != OP_MEMBER_NAME && op != OP_DECORATE && op != OP_MEMBER_DECORATE &&
 		    op != OP_TYPE_FLOAT)
 			m->floats[at[2] / 8] |= (uint8_t)(1 << at[2] % 8);
@@ -116,7 +116,7 @@ static void put_printf(struct mending *m, const uint32_t *at)
 	uint32_t *instruction;
 
 	for (uint32_t i = PRINTF_FIRST; i < length; i++) {
-		const uint32_t convert[] = { CONVERT_WORDS << 16 | OP_F_CONVERT, m->both, m->id, at[i] };
+		const uint32_t convert[] = { CONVERT_WORDS << 16 | OP_F_CONVERT, m->float64, m->id, at[i] };
 
 		if (!is_float(m, at[i]))
 			continue;
@@ -140,9 +140,9 @@ static void put_double(struct mending *m, const uint32_t *at)
 		put(m, capability, CAPABILITY_WORDS);
 		m->has_double = true;
 	}
-	if (mcl_spirv_operation(at) == OP_TYPE_FLOAT && at[1] == m->single && !m->both) {
+	if (mcl_spirv_operation(at) == OP_TYPE_FLOAT && at[1] == m->float32 && !m->float64) {
 		put(m, type, TYPE_FLOAT_WORDS);
-		m->both = m->id++;
+		m->float64 = m->id++;
 	}
 }
 
@@ -182,7 +182,7 @@ int mcl_spirv_mend(struct mcl_spirv *module)
 	if (!m.floats)
 		return -ENOMEM;
 	look_at_names(&m);
-	if (m.set && m.single)
+	if (m.set && m.float32)
 		look_at_types(&m);
 	count(&m);
 	words = m.groups || m.conversions ? rewrite(&m) : NULL;

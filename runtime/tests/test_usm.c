@@ -119,7 +119,7 @@ static void queries(void **state)
 	expect_info(host, CL_MEM_TYPE_HOST_INTEL, host, 100, NULL, 0);
 	expect_info(host + 99, CL_MEM_TYPE_HOST_INTEL, host, 100, NULL, 0);
 	expect_info(device + 7, CL_MEM_TYPE_DEVICE_INTEL, device, 200, fx.device, 0);
-	expect_info(shared + 299, CL_MEM_TYPE_SHARED_INTEL, shared, 300, fx.device, flags);
+	expect_info(shared + 299, CL_MEM_TYPE_SHARED_INTEL, shared, 300, NULL, flags);
 	expect_info(svm, CL_MEM_TYPE_UNKNOWN_INTEL, NULL, 0, NULL, 0);
 	expect_info(&mine, CL_MEM_TYPE_UNKNOWN_INTEL, NULL, 0, NULL, 0);
 	expect_info(NULL, CL_MEM_TYPE_UNKNOWN_INTEL, NULL, 0, NULL, 0);
